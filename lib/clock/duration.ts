@@ -1,0 +1,53 @@
+import ms from 'ms';
+
+type Unit =
+  | 'y'
+  | 'yr'
+  | 'yrs'
+  | 'year'
+  | 'years'
+  | 'w'
+  | 'week'
+  | 'weeks'
+  | 'd'
+  | 'day'
+  | 'days'
+  | 'h'
+  | 'hr'
+  | 'hrs'
+  | 'hour'
+  | 'hours'
+  | 'm'
+  | 'min'
+  | 'mins'
+  | 'minute'
+  | 'minutes'
+  | 's'
+  | 'sec'
+  | 'secs'
+  | 'second'
+  | 'seconds'
+  | 'ms'
+  | 'msec'
+  | 'msecs'
+  | 'millisecond'
+  | 'milliseconds';
+
+/**
+ * A length of time: a number of milliseconds, or a string of the `ms` package (`'500ms'`, `'3s'`, `'0.1s'`,
+ * `'10m'`, `'2 days'`). Fractions are honoured.
+ */
+export type Duration = number | `${number}` | `${number}${Unit}` | `${number} ${Unit}`;
+
+/** The milliseconds of a duration, or `undefined` where `value` is none. Negative and `Infinity` pass. */
+export function parseDuration(value: unknown): number | undefined {
+  if (typeof value === 'number') return Number.isNaN(value) ? undefined : value;
+  if (typeof value !== 'string' || value.length === 0 || value.length > 100) return undefined;
+  const parsed: number | undefined = ms(value as ms.StringValue);
+  return parsed === undefined || Number.isNaN(parsed) ? undefined : parsed;
+}
+
+/** A duration for people: `'250ms'`, `'3s'`, `'10m'`. */
+export function formatDuration(durationMs: number): string {
+  return Number.isFinite(durationMs) ? ms(Math.round(durationMs)) : 'forever';
+}

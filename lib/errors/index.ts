@@ -1,0 +1,16 @@
+export { errorCodes, type WorkErrorCode } from './error-codes.js';
+export { InvalidOptionError, type InvalidOption } from './invalid-option-error.js';
+export { isWorkError, WorkError } from './work-error.js';
+export {
+  DuplicateNameError,
+  MiddlewareNotFoundError,
+  NextCalledTwiceError,
+  PeerNotFoundError,
+  PoolOptionsConflictError,
+  PoolStoppingError,
+  WorkerDisabledError,
+  WorkerNotFoundError,
+  WorkerNotStaticError,
+  WorkerStuckError,
+  WorkerWithoutRunError,
+} from './errors.js';

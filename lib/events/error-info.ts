@@ -1,0 +1,37 @@
+import { inspect } from 'node:util';
+
+/** What is kept of a thrown value: plain data, safe to hold for long and to print. */
+export interface ErrorInfo {
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+  /** `code` of the error, where it has one (`ECONNREFUSED`, `WORKER_STUCK`, …). */
+  readonly code?: string;
+}
+
+/** Reads a thrown value of any kind, also one that is no error or that throws when it is looked at. */
+export function toErrorInfo(thrown: unknown): ErrorInfo {
+  try {
+    if (!(thrown instanceof Error) && !isErrorLike(thrown)) {
+      return {
+        name: 'NonError',
+        message: typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 2 }),
+      };
+    }
+    const { name, message, stack } = thrown;
+    const { code } = thrown as { code?: unknown };
+    return {
+      name: String(name),
+      message: String(message),
+      ...(typeof stack === 'string' && { stack }),
+      ...((typeof code === 'string' || typeof code === 'number') && { code: String(code) }),
+    };
+  } catch {
+    return { name: 'NonError', message: 'a value that throws when it is read' };
+  }
+}
+
+// Errors of another realm (a vm context, Jest) are no `instanceof Error` of ours.
+function isErrorLike(value: unknown): value is Error {
+  return typeof value === 'object' && value !== null && 'message' in value && 'stack' in value;
+}

@@ -1,0 +1,205 @@
+import { type Clock, type Duration, formatDuration, parseDuration, wait } from '../clock/index.js';
+import { InvalidOptionError } from '../errors/index.js';
+import type { AbortReason, ChildKind, WorkEvent } from '../events/index.js';
+import { AttemptAbortedError } from './attempt-aborted-error.js';
+import { Cancellation } from './cancellation.js';
+import type { WorkLogger } from './work-logger.js';
+import type { WorkTracer } from './work-tracer.js';
+
+/** What all kinds of work are given while they run. */
+export interface WorkContext {
+  readonly kind: ChildKind;
+  /** Name of the worker or queue. */
+  readonly name: string;
+  /** Id of this attempt (UUIDv7, or what `idGenerator` makes). Each restart has a new one. */
+  readonly executionId: string;
+  /** 1 for the first attempt, one more after each consecutive failure. */
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  /**
+   * Aborts when this attempt is to end; its reason is an `AttemptAbortedError`. Pass it on to whatever takes a
+   * signal.
+   */
+  readonly signal: AbortSignal;
+  /** Aborts when the app begins to shut down; never sooner and never for another reason. */
+  readonly shutdown: AbortSignal;
+  /** Names this execution on each of its lines. */
+  readonly logger: WorkLogger;
+  readonly tracer: WorkTracer;
+  /**
+   * A stopwatch lap: records the time since the last mark, or since the start, under the scope of this work and
+   * `action`. Keep actions few: each becomes a time series. Once work marks, the segment up to the end of the
+   * attempt is recorded too, as `end`.
+   */
+  mark(action: string): void;
+  /**
+   * Waits. Rejects with the signal's reason as soon as the attempt is told to end, so that a loop which sleeps
+   * needs no other check.
+   */
+  sleep(duration: Duration): Promise<void>;
+  /** Says "still making progress" to `stallTimeout`. Call it from the work, never from a timer beside it. */
+  heartbeat(): void;
+}
+
+/** What a pool lends to all attempts that run in it. */
+export interface AttemptEnvironment {
+  readonly clock: Clock;
+  readonly logger: WorkLogger;
+  readonly tracer: WorkTracer;
+  readonly shutdown: AbortSignal;
+  emit(event: WorkEvent): void;
+}
+
+/** Whoever keeps the work running, as its attempts see it. */
+export interface AttemptObserver {
+  readonly kind: ChildKind;
+  readonly name: string;
+  readonly maxAttempts: number;
+  readonly environment: AttemptEnvironment;
+  /** Called on `ctx.heartbeat()`. */
+  beat(): void;
+  /** Called once, when the attempt is told to end. */
+  aborted(reason: AbortReason): void;
+}
+
+const markers = new WeakSet<AttemptObserver>();
+
+/** One attempt's context. The executor makes exactly one per attempt. */
+export class AttemptContext implements WorkContext {
+  readonly startedAt: number;
+  readonly #observer: AttemptObserver;
+  readonly #cancellation = new Cancellation();
+  #lastMark: number;
+  #logger: WorkLogger | undefined;
+
+  constructor(
+    observer: AttemptObserver,
+    readonly executionId: string,
+    readonly attempt: number,
+  ) {
+    this.#observer = observer;
+    this.startedAt = observer.environment.clock.monotonic();
+    this.#lastMark = this.startedAt;
+  }
+
+  get kind(): ChildKind {
+    return this.#observer.kind;
+  }
+
+  get name(): string {
+    return this.#observer.name;
+  }
+
+  get maxAttempts(): number {
+    return this.#observer.maxAttempts;
+  }
+
+  get signal(): AbortSignal {
+    return this.#cancellation.signal;
+  }
+
+  get shutdown(): AbortSignal {
+    return this.#observer.environment.shutdown;
+  }
+
+  get logger(): WorkLogger {
+    return (this.#logger ??= this.#observer.environment.logger.child(
+      logFields(this.kind, this.name, this.executionId),
+    ));
+  }
+
+  get tracer(): WorkTracer {
+    return this.#observer.environment.tracer;
+  }
+
+  /** @internal */
+  get clock(): Clock {
+    return this.#observer.environment.clock;
+  }
+
+  /** @internal Why the attempt was told to end; `undefined` while it was not. */
+  get abortedFor(): AttemptAbortedError | undefined {
+    return this.#cancellation.reason;
+  }
+
+  mark(action: string): void {
+    markers.add(this.#observer);
+    this.#lap(action, 'success');
+  }
+
+  async sleep(duration: Duration): Promise<void> {
+    const delayMs = parseDuration(duration);
+    if (delayMs === undefined) throw invalidSleep(this.name, duration);
+    if (await wait(this.clock, delayMs, this.#cancellation)) return;
+    if (this.#cancellation.reason !== undefined) throw this.#cancellation.reason;
+    // The attempt has ended and something that it left behind still waits: it goes no further, and holds no timer.
+    await new Promise<never>(() => {});
+  }
+
+  heartbeat(): void {
+    this.#observer.beat();
+  }
+
+  /** @internal Tells the attempt to end. */
+  abort(reason: AbortReason, detail = ''): void {
+    if (this.#cancellation.aborted) return;
+    this.#cancellation.abort(new AttemptAbortedError(reason, abortMessage(this, reason, detail)));
+    this.#observer.aborted(reason);
+  }
+
+  /** @internal The attempt has ended. */
+  end(outcome: 'success' | 'error'): void {
+    this.#cancellation.end();
+    if (markers.has(this.#observer)) this.#lap('end', outcome);
+  }
+
+  #lap(action: string, outcome: 'success' | 'error'): void {
+    const { kind, name, environment } = this.#observer;
+    const now = environment.clock.monotonic();
+    const durationMs = now - this.#lastMark;
+    this.#lastMark = now;
+    environment.emit({
+      type: 'marked',
+      kind,
+      name,
+      executionId: this.executionId,
+      time: environment.clock.now(),
+      scope: name,
+      action,
+      durationMs,
+      outcome,
+    });
+  }
+}
+
+/** The fields that name an execution in a log line. */
+export function logFields(
+  kind: ChildKind,
+  name: string,
+  executionId: string,
+): Readonly<Record<string, string>> {
+  return kind === 'worker' ? { worker: name, workerExecutionID: executionId } : { queue: name };
+}
+
+const reasonTexts: Record<AbortReason, string> = {
+  shutdown: 'the application is shutting down',
+  'stop-requested': 'it was told to stop',
+  timeout: 'it ran longer than its timeout',
+  stalled: 'it gave no heartbeat for its stallTimeout',
+  'lease-lost': 'its lease was lost',
+};
+
+function abortMessage(context: WorkContext, reason: AbortReason, detail: string): string {
+  const what = `Attempt ${context.attempt} of ${context.kind} "${context.name}"`;
+  return `${what} was aborted: ${reasonTexts[reason]}${detail && ` (${detail})`}.`;
+}
+
+function invalidSleep(name: string, given: unknown): InvalidOptionError {
+  return new InvalidOptionError({
+    owner: `ctx.sleep() in "${name}"`,
+    option: 'duration',
+    given,
+    accepted: "a number of milliseconds or a string like '500ms', '3s' or '10m'",
+    cure: `Write for example ctx.sleep('${formatDuration(1000)}').`,
+  });
+}

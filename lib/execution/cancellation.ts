@@ -1,0 +1,59 @@
+import type { AttemptAbortedError } from './attempt-aborted-error.js';
+
+/**
+ * Tells work to end, once. The `AbortSignal` is made only when somebody asks for it: making one costs more than
+ * a whole small task.
+ */
+export class Cancellation {
+  #reason: AttemptAbortedError | undefined;
+  #over = false;
+  #controller: AbortController | undefined;
+  #listeners: (() => void)[] | undefined;
+
+  /** Why the work was told to end; `undefined` while it was not. */
+  get reason(): AttemptAbortedError | undefined {
+    return this.#reason;
+  }
+
+  /** True once nothing should wait any more: the work was told to end, or has ended. */
+  get aborted(): boolean {
+    return this.#over;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  /** Tells the work to end. The first reason stands; after the end it does nothing. */
+  abort(reason: AttemptAbortedError): void {
+    if (this.#over) return;
+    this.#reason = reason;
+    this.#finish();
+    this.#controller?.abort(reason);
+  }
+
+  /** The work has ended by itself: frees what still waits, and leaves the signal alone. */
+  end(): void {
+    if (!this.#over) this.#finish();
+  }
+
+  /** Calls `listener`, which must not throw, when waiting is over. Answers a function that takes it off again. */
+  onAbort(listener: () => void): () => void {
+    (this.#listeners ??= []).push(listener);
+    return () => {
+      const index = this.#listeners?.indexOf(listener) ?? -1;
+      if (index >= 0) this.#listeners?.splice(index, 1);
+    };
+  }
+
+  #finish(): void {
+    this.#over = true;
+    const listeners = this.#listeners;
+    this.#listeners = undefined;
+    listeners?.forEach((listener) => listener());
+  }
+}

@@ -1,0 +1,35 @@
+import { formatDuration } from '../clock/index.js';
+import type { AttemptContext, WorkContext } from './attempt-context.js';
+import { contextStorage } from './current-context.js';
+import { type Outcome, outcomeOfError, outcomeOfValue } from './outcome.js';
+
+/** What an attempt runs: the work itself with its middlewares around it. */
+export type Handler = (context: WorkContext) => unknown;
+
+/**
+ * Runs one attempt: in its own context, under its timeout, and to its very end. An attempt that outlives its
+ * timeout is told to end and waited for, never left behind. Never rejects.
+ */
+export async function execute(
+  handler: Handler,
+  context: AttemptContext,
+  timeoutMs?: number,
+): Promise<Outcome> {
+  const cancelTimeout =
+    timeoutMs === undefined
+      ? undefined
+      : context.clock.setTimer(
+          () => context.abort('timeout', `timeout: ${formatDuration(timeoutMs)}`),
+          timeoutMs,
+        );
+  let outcome: Outcome;
+  try {
+    const value: unknown = await contextStorage.run(context, handler, context);
+    outcome = outcomeOfValue(value, context.abortedFor);
+  } catch (error) {
+    outcome = outcomeOfError(error, context.abortedFor);
+  }
+  cancelTimeout?.();
+  context.end(outcome.kind === 'failed' || outcome.kind === 'timed-out' ? 'error' : 'success');
+  return outcome;
+}

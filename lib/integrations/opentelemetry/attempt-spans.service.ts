@@ -1,0 +1,65 @@
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import {
+  ROOT_CONTEXT,
+  type Span,
+  SpanStatusCode,
+  trace,
+  type Tracer,
+  context as otel,
+} from '@opentelemetry/api';
+import type { WorkEvent } from '../../events/index.js';
+import type { MiddlewareFunction } from '../../execution/index.js';
+import { type Pool, POOL } from '../../pool/index.js';
+import { spanAttributes } from './span-attributes.js';
+
+/** Opens a span around each attempt, and closes it by what is told of the attempt's end. */
+@Injectable()
+export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown {
+  /** Resolves through the global provider at each call, also one that is registered later. */
+  readonly #tracer: Tracer = trace.getTracer('nestjs-worker');
+  readonly #open = new Map<string, Span>();
+  #off: (() => void) | undefined;
+
+  constructor(@Inject(POOL) private readonly pool: Pool) {}
+
+  onModuleInit(): void {
+    this.pool.useTracer(this.#tracer);
+    this.pool.use(this.#around);
+    this.#off = this.pool.events.on((event) => this.#note(event));
+  }
+
+  onApplicationShutdown(): void {
+    this.#off?.();
+  }
+
+  readonly #around: MiddlewareFunction = (ctx, next) => {
+    const attributes = { ...spanAttributes(ctx), 'worker.attempt': ctx.attempt };
+    const span = this.#tracer.startSpan(`${ctx.kind} ${ctx.name}`, { attributes }, ROOT_CONTEXT);
+    this.#open.set(ctx.executionId, span);
+    return otel.with(trace.setSpan(ROOT_CONTEXT, span), next);
+  };
+
+  // The end is told by the supervisor: only it knows that an attempt which returned was over its time.
+  #note(event: WorkEvent): void {
+    const span = this.#open.get(event.executionId);
+    if (span === undefined) return;
+    switch (event.type) {
+      case 'marked':
+        span.addEvent(event.action, { 'worker.mark.duration_ms': event.durationMs, outcome: event.outcome });
+        return;
+      case 'failed':
+        span.recordException({ ...event.error, stack: event.error.stack ?? '' });
+        span.setStatus({ code: SpanStatusCode.ERROR, message: event.error.message });
+        break;
+      case 'cancelled':
+        span.setAttribute('worker.stop_reason', event.reason);
+        break;
+      case 'succeeded':
+        break;
+      default:
+        return;
+    }
+    this.#open.delete(event.executionId);
+    span.end();
+  }
+}

@@ -1,0 +1,2 @@
+export { WorkerSpanProcessor } from './worker-span-processor.js';
+export { WorkerTracingModule } from './worker-tracing.module.js';

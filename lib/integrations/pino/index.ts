@@ -1,0 +1,1 @@
+export { WorkerLoggingModule } from './worker-logging.module.js';

@@ -1,0 +1,29 @@
+import type { Registry } from 'prom-client';
+
+/** Options of `WorkerMetricsModule`. */
+export interface WorkerMetricsOptions {
+  /** Put before each name, with an underscore: `myapp` makes `myapp_worker_running`. After the app's own prefix. */
+  readonly prefix?: string;
+  /** Where the metrics are registered. Default: prom-client's default registry, which PrometheusModule serves. */
+  readonly registry?: Registry;
+  /** How marks are kept. Default `'histogram'`; a summary has the quantiles 0.5, 0.9 and 0.99. */
+  readonly marks?: 'histogram' | 'summary';
+  /** Upper bounds of the buckets of attempt durations, in seconds. Default: 0.01 up to 86 400. */
+  readonly attemptBuckets?: readonly number[];
+  /** Upper bounds of the buckets of mark durations, in seconds. Default: 0.001 up to 60. */
+  readonly markBuckets?: readonly number[];
+}
+
+/** Name of each metric, without prefixes: what `@InjectMetric()` takes. */
+export const workerMetricNames = {
+  executions: 'worker_executions_total',
+  running: 'worker_running',
+  attemptDuration: 'worker_attempt_duration_seconds',
+  nextRestart: 'worker_next_restart_timestamp_seconds',
+  lastSuccess: 'worker_last_success_timestamp_seconds',
+  markDuration: 'worker_mark_duration_seconds',
+} as const;
+
+// An attempt may be a job of milliseconds or a loop of days.
+export const defaultAttemptBuckets = [0.01, 0.1, 0.5, 1, 5, 30, 60, 300, 1_800, 3_600, 21_600, 86_400];
+export const defaultMarkBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];

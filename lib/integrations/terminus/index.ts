@@ -1,0 +1,2 @@
+export { WorkerHealthIndicator, type WorkersHealth } from './worker.health.js';
+export { WorkerHealthModule } from './worker-health.module.js';

@@ -1,0 +1,14 @@
+export type { Child, ChildSnapshot, StopRequest } from './child.js';
+export { shareClass } from './shared-class.js';
+export { NestWorkLogger } from './nest-logger.service.js';
+export {
+  type Closable,
+  type Orphan,
+  Pool,
+  type PoolSnapshot,
+  type PoolStatus,
+  type StopReport,
+} from './pool.js';
+export { type MiddlewareReference, type PoolOptions, readMiddlewares } from './pool-options.js';
+export { PoolModule } from './pool.module.js';
+export { POOL } from './pool.tokens.js';

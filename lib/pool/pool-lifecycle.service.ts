@@ -1,0 +1,70 @@
+import {
+  Inject,
+  Injectable,
+  type OnApplicationBootstrap,
+  type OnApplicationShutdown,
+  type OnModuleDestroy,
+  type OnModuleInit,
+} from '@nestjs/common';
+import { ProviderExplorer } from '../discovery/index.js';
+import type { Pool } from './pool.js';
+import { POOL } from './pool.tokens.js';
+import { ShutdownGate } from './shutdown-gate.js';
+import { StartGate } from './start-gate.js';
+
+const lifecycle = Symbol.for('nestjs-worker:lifecycle');
+
+/** Ties the pool to the life of the Nest app: starts it after the last bootstrap hook, drains it before any other. */
+@Injectable()
+export class PoolLifecycleService
+  implements OnModuleInit, OnApplicationBootstrap, OnModuleDestroy, OnApplicationShutdown
+{
+  readonly #startGate: StartGate;
+  readonly #shutdownGate: ShutdownGate;
+
+  constructor(
+    @Inject(POOL) private readonly pool: Pool,
+    private readonly explorer: ProviderExplorer,
+  ) {
+    this.#startGate = new StartGate(() => this.#start());
+    this.#shutdownGate = new ShutdownGate(() => this.#drain());
+  }
+
+  onModuleInit(): void {
+    // Where two copies of the package are in one app, one of them leads.
+    if (!this.pool.claim(lifecycle)) return;
+    this.#startGate.watch(this.explorer.instances());
+  }
+
+  /** Does nothing itself: it is the hook that the gate counts out when the app has none. */
+  onApplicationBootstrap(): void {}
+
+  async onModuleDestroy(): Promise<void> {
+    await this.#drain();
+  }
+
+  onApplicationShutdown(): void {
+    this.#shutdownGate.release();
+  }
+
+  #drain(): Promise<unknown> {
+    this.#startGate.shut();
+    return this.pool.close();
+  }
+
+  #start(): void {
+    const refused = this.#shutdownGate.guard(this.explorer.instances());
+    if (refused.length > 0) {
+      this.pool.logger.debug(
+        `The onModuleDestroy of ${refused.join(', ')} cannot be held back until workers have ended: it may run before`,
+      );
+    }
+    if (process.listenerCount('SIGTERM') === 0 && process.listenerCount('SIGINT') === 0) {
+      this.pool.logger.warn(
+        'Shutdown hooks are not enabled: on SIGTERM this process dies at once and workers are cut off. ' +
+          'Call app.enableShutdownHooks() before app.listen()',
+      );
+    }
+    this.pool.start();
+  }
+}

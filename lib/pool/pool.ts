@@ -1,0 +1,359 @@
+import { AsyncResource } from 'node:async_hooks';
+import { setMaxListeners } from 'node:events';
+import { isDeepStrictEqual } from 'node:util';
+import { v7 as uuid } from 'uuid';
+import type { Clock } from '../clock/index.js';
+import {
+  DuplicateNameError,
+  MiddlewareNotFoundError,
+  PoolOptionsConflictError,
+  PoolStoppingError,
+} from '../errors/index.js';
+import { type AbortReason, type ChildKind, EventEmitter, type WorkEvent } from '../events/index.js';
+import {
+  consoleLogger,
+  type Middleware,
+  type MiddlewareFunction,
+  noTracer,
+  type WorkLogger,
+  type WorkTracer,
+} from '../execution/index.js';
+import type { SupervisorEnvironment } from '../supervision/index.js';
+import type { Child, ChildSnapshot, StopRequest } from './child.js';
+import { type Closable, shutDownApplication } from './application-shutdown.js';
+import { logLifecycle } from './lifecycle-log.js';
+import {
+  isMiddlewareClass,
+  type MiddlewareClass,
+  type MiddlewareReference,
+  type PoolOptions,
+  type ResolvedPoolOptions,
+  resolvePoolOptions,
+} from './pool-options.js';
+
+export type { Closable };
+
+/** Where a pool stands. `closed` is for ever: the app that it belonged to has shut down. */
+export type PoolStatus = 'idle' | 'started' | 'draining' | 'stopped' | 'closed';
+
+/** What did not end in time. */
+export interface Orphan {
+  readonly kind: ChildKind;
+  readonly name: string;
+}
+
+/** How a stop went. */
+export interface StopReport {
+  /** What still runs although it was told to end. Empty when all went well. */
+  readonly orphans: readonly Orphan[];
+  readonly durationMs: number;
+}
+
+/** All that is known of a pool at one moment. */
+export interface PoolSnapshot {
+  readonly status: PoolStatus;
+  /** True as soon as shutdown has begun. */
+  readonly draining: boolean;
+  /** How often user code beside the work (listeners, loggers, backoff functions, id generators) has thrown. */
+  readonly failures: number;
+  readonly children: readonly ChildSnapshot[];
+}
+
+/**
+ * All children of an app, and the only thing that starts and stops them.
+ *
+ * `start()` and `stop()` may be called in any order and any number of times; the last call wins. Stopping has one
+ * time budget for all children, after which those that still run are named and left behind.
+ */
+export class Pool implements SupervisorEnvironment {
+  readonly events: EventEmitter<WorkEvent>;
+  readonly #children = new Map<string, Child>();
+  readonly #around: MiddlewareFunction[] = [];
+  readonly #reported = new Set<string>();
+  readonly #claimed = new Set<symbol>();
+  // Work must not inherit the async context of whoever happened to start it: a request's id, another worker's log
+  // fields. What runs in here has the context that the pool was made in.
+  readonly #scope = new AsyncResource('nestjs-worker');
+  #configuredBy: PoolOptions | undefined;
+  #options: ResolvedPoolOptions;
+  #logger: WorkLogger;
+  #tracer: WorkTracer = noTracer;
+  #status: PoolStatus = 'idle';
+  #shutdown = newShutdown();
+  #closed = false;
+  #draining: Promise<StopReport> | undefined;
+  #startAgain = false;
+  #failures = 0;
+  #app: Closable | undefined;
+
+  constructor(options: PoolOptions = {}, owner = 'new WorkerPool()') {
+    this.#options = resolvePoolOptions(owner, options);
+    this.#logger = this.#options.logger ?? consoleLogger;
+    this.events = new EventEmitter(({ error, event }) =>
+      this.report(`a listener of "${event.type}" events`, error),
+    );
+    this.events.on((event) => logLifecycle(event, (write) => this.inScope(() => write(this.#logger))));
+  }
+
+  get options(): ResolvedPoolOptions {
+    return this.#options;
+  }
+
+  get status(): PoolStatus {
+    return this.#status;
+  }
+
+  get clock(): Clock {
+    return this.#options.clock;
+  }
+
+  get logger(): WorkLogger {
+    return this.#logger;
+  }
+
+  get tracer(): WorkTracer {
+    return this.#tracer;
+  }
+
+  get shutdown(): AbortSignal {
+    return this.#shutdown.signal;
+  }
+
+  /** True as soon as shutdown has begun; false again once a stopped pool may be started anew. */
+  get draining(): boolean {
+    return this.#draining !== undefined || this.#closed;
+  }
+
+  /** Middlewares of integrations, around the attempts of all kinds of work; outside of those from options. */
+  get around(): readonly MiddlewareFunction[] {
+    return this.#around;
+  }
+
+  /** Turns a listed middleware class into its instance. With Nest, the explorer puts injection here. */
+  instantiate: (middleware: MiddlewareClass, owner: string) => Middleware = (middleware, owner) => {
+    if (middleware.length > 0) throw new MiddlewareNotFoundError(middleware.name, owner);
+    return new (middleware as new () => Middleware)();
+  };
+
+  /** What a listed middleware stands for. Throws `MiddlewareNotFoundError`. */
+  middleware(listed: MiddlewareReference, owner: string): Middleware | MiddlewareFunction {
+    return isMiddlewareClass(listed) ? this.instantiate(listed, owner) : listed;
+  }
+
+  /**
+   * Gives the pool its options, before anything was added to it. A second set that differs from the first is
+   * refused with `PoolOptionsConflictError`.
+   */
+  configure(options: PoolOptions, owner: string): void {
+    const previous = this.#configuredBy;
+    if (previous !== undefined) {
+      const differing = differingKeys(previous, options);
+      if (differing.length > 0) throw new PoolOptionsConflictError(differing);
+      return;
+    }
+    this.#options = resolvePoolOptions(owner, options);
+    this.#configuredBy = options;
+    this.#logger = this.#options.logger ?? this.#logger;
+  }
+
+  /** Puts `middleware` around every attempt, inside of those added before. Before the pool has started. */
+  use(middleware: MiddlewareFunction): void {
+    this.#around.push(middleware);
+  }
+
+  /** Sends lifecycle lines and `ctx.logger` there, unless the options named a logger. */
+  useLogger(logger: WorkLogger): void {
+    this.#logger = this.#options.logger ?? logger;
+  }
+
+  useTracer(tracer: WorkTracer): void {
+    this.#tracer = tracer;
+  }
+
+  /** The app to close when something with `onExhausted: 'shutdown'` is given up on. */
+  attachApp(app: Closable): void {
+    this.#app = app;
+  }
+
+  /**
+   * True for the first one that asks for a role: where two copies of this package are in one app, one of them
+   * ties the pool to the app, and one of them finds its workers.
+   */
+  claim(role: symbol): boolean {
+    if (this.#claimed.has(role)) return false;
+    this.#claimed.add(role);
+    return true;
+  }
+
+  /** Adds a child, and starts it if the pool runs. Throws `DuplicateNameError` or `PoolStoppingError`. */
+  add(child: Child): void {
+    if (this.draining) throw new PoolStoppingError(`Adding ${child.kind} "${child.name}"`);
+    const key = keyOf(child.kind, child.name);
+    const namesake = this.#children.get(key);
+    if (namesake !== undefined)
+      throw new DuplicateNameError(child.kind, child.name, namesake.origin, child.origin);
+    this.#children.set(key, child);
+    child.register();
+    if (this.#status === 'started') this.startChild(child);
+  }
+
+  /** The child of that kind and name, if there is one. */
+  child(kind: ChildKind, name: string): Child | undefined {
+    return this.#children.get(keyOf(kind, name));
+  }
+
+  /** All children in the order in which they were added. */
+  *children(): Iterable<Child> {
+    yield* this.#children.values();
+  }
+
+  /** Starts all children, in the order in which they were added. While the pool drains: once it has. */
+  start(): void {
+    if (this.#closed) throw new PoolStoppingError('Starting the pool');
+    if (this.#draining !== undefined) {
+      this.#startAgain = true;
+      return;
+    }
+    this.#status = 'started';
+    for (const child of this.#children.values()) this.startChild(child);
+  }
+
+  /** Starts one child, whether the pool runs or not. Throws `PoolStoppingError` while it shuts down. */
+  startChild(child: Child): void {
+    if (this.draining) throw new PoolStoppingError(`Starting ${child.kind} "${child.name}"`);
+    if (this.#shutdown.signal.aborted) this.#shutdown = newShutdown();
+    this.inScope(() => child.start());
+  }
+
+  /** Stops one child; the others go on. Answers after `timeoutMs` at the latest. */
+  stopChild(child: Child, timeoutMs = this.#options.shutdownTimeoutMs): Promise<StopReport> {
+    return this.inScope(() => this.#stop([child], 'stop-requested', timeoutMs));
+  }
+
+  /**
+   * Stops all children within one time budget, and answers with those that did not end. Never rejects. A second
+   * call while the first is under way gets the first one's answer.
+   */
+  stop(timeoutMs = this.#options.shutdownTimeoutMs): Promise<StopReport> {
+    this.#startAgain = false;
+    this.#draining ??= this.inScope(() => this.#drain(timeoutMs));
+    return this.#draining;
+  }
+
+  /** Stops for ever: nothing starts any more. */
+  async close(): Promise<StopReport> {
+    this.#closed = true;
+    const report = await this.stop();
+    this.#status = 'closed';
+    return report;
+  }
+
+  snapshot(): PoolSnapshot {
+    return Object.freeze({
+      status: this.#status,
+      draining: this.draining,
+      failures: this.#failures,
+      children: Object.freeze([...this.#children.values()].map((child) => child.snapshot())),
+    });
+  }
+
+  emit(event: WorkEvent): void {
+    this.events.emit(event);
+  }
+
+  generateId(): string {
+    try {
+      return this.#options.idGenerator();
+    } catch (error) {
+      this.report('the idGenerator', error);
+      return uuid();
+    }
+  }
+
+  escalate(name: string): void {
+    this.#logger.error(
+      `Shutting down the application: "${name}" is exhausted and has onExhausted: 'shutdown'`,
+    );
+    void this.inScope(() => shutDownApplication(this.#app, this));
+  }
+
+  /** Counts a failure of user code that runs beside the work, and logs the first one of each kind. */
+  report(what: string, error: unknown): void {
+    this.#failures++;
+    if (this.#reported.has(what)) return;
+    this.#reported.add(what);
+    try {
+      this.inScope(() =>
+        this.#logger.error(`${what} failed; the work goes on, further failures are counted`, { err: error }),
+      );
+    } catch {
+      // It was the logger itself. There is nobody left to tell; the count remains.
+    }
+  }
+
+  /** Runs `fn` outside of any request's or attempt's async context. */
+  inScope<Result>(fn: () => Result): Result {
+    return this.#scope.runInAsyncScope(fn);
+  }
+
+  async #drain(timeoutMs: number): Promise<StopReport> {
+    this.#status = 'draining';
+    this.#shutdown.abort();
+    const report = await this.#stop([...this.#children.values()], 'shutdown', timeoutMs);
+    this.#status = 'stopped';
+    this.#draining = undefined;
+    if (this.#startAgain) {
+      this.#startAgain = false;
+      this.start();
+    }
+    return report;
+  }
+
+  async #stop(children: readonly Child[], reason: AbortReason, timeoutMs: number): Promise<StopReport> {
+    const { clock } = this;
+    const begin = clock.monotonic();
+    const deadline = begin + timeoutMs;
+    const timing = { reason, deadline, abortAt: Math.max(begin, deadline - this.#options.abortMarginMs) };
+    const stopAll = (drains: Child['drains'], feedersEnded: Promise<void>): Promise<unknown> => {
+      const request: StopRequest = { ...timing, feedersEnded };
+      return Promise.all(
+        children.filter((child) => child.drains === drains).map((child) => child.stop(request)),
+      );
+    };
+    const feedersEnded = stopAll('first', Promise.resolve()).then(() => {});
+    await endOrDeadline(Promise.all([feedersEnded, stopAll('last', feedersEnded)]), clock, timeoutMs);
+
+    const orphaned = children.filter((child) => child.active);
+    orphaned.forEach((child) => child.abandon());
+    return Object.freeze({
+      orphans: Object.freeze(orphaned.map(({ kind, name }) => Object.freeze({ kind, name }))),
+      durationMs: clock.monotonic() - begin,
+    });
+  }
+}
+
+function endOrDeadline(end: Promise<unknown>, clock: Clock, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cancelTimer = clock.setTimer(resolve, timeoutMs);
+    void end.then(() => {
+      cancelTimer();
+      resolve();
+    });
+  });
+}
+
+function newShutdown(): AbortController {
+  const controller = new AbortController();
+  // Any number of attempts may listen; Node warns of a leak at eleven.
+  setMaxListeners(0, controller.signal);
+  return controller;
+}
+
+function keyOf(kind: ChildKind, name: string): string {
+  return `${kind}:${name}`;
+}
+
+function differingKeys(a: PoolOptions, b: PoolOptions): string[] {
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof PoolOptions>;
+  return [...keys].filter((key) => !isDeepStrictEqual(a[key], b[key]));
+}

@@ -1,0 +1,3 @@
+export { FakeClock } from './fake-clock.js';
+export { EventRecorder, type EventMatch, recordEvents } from './event-recorder.js';
+export { type StartStopService, type StressOptions, stressStartStop } from './start-stop-stress.js';

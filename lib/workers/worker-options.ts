@@ -1,0 +1,60 @@
+import { type Middleware, OptionReader } from '../execution/index.js';
+import { type MiddlewareReference, type PoolOptions, readMiddlewares } from '../pool/index.js';
+import {
+  type ResolvedSupervision,
+  resolveSupervision,
+  type SupervisionOptions,
+  supervisionOptionNames,
+} from '../supervision/index.js';
+import type { WorkerContext } from './runnable-worker.js';
+
+/** Is around each attempt of a worker, see `Middleware`. */
+export type WorkerMiddleware = Middleware<WorkerContext>;
+
+/** Options of one worker; what is not given comes from the pool. */
+export interface WorkerOptions extends SupervisionOptions {
+  /** Stable name, used in logs, metrics and calls. Default: the name of the class. */
+  readonly name?: string;
+  /** Around each attempt, inside of the pool's middlewares, the first one outermost. */
+  readonly middlewares?: readonly MiddlewareReference[];
+}
+
+/** Options of the pool, and defaults for all workers. */
+export type WorkerPoolOptions = PoolOptions;
+
+/** Worker options, checked and complete. */
+export interface ResolvedWorkerOptions {
+  readonly name: string;
+  readonly middlewares: readonly MiddlewareReference[];
+  readonly supervision: ResolvedSupervision;
+}
+
+const workerOptionNames: readonly (keyof WorkerOptions)[] = [
+  ...supervisionOptionNames,
+  'name',
+  'middlewares',
+];
+
+/** Checks the options of a worker of class `className`, declared by `origin`. Throws `InvalidOptionError`. */
+export function resolveWorkerOptions(
+  options: WorkerOptions,
+  className: string,
+  origin: string,
+  defaults: ResolvedSupervision,
+): ResolvedWorkerOptions {
+  const owner = `worker "${typeof options.name === 'string' ? options.name : className}" (${origin})`;
+  const reader = new OptionReader(owner, options, workerOptionNames);
+  const name: unknown = reader.get('name') ?? className;
+  if (typeof name !== 'string' || name.trim() === '') {
+    return reader.refuse(
+      'name',
+      'a text that is not empty',
+      "Name the worker, as in @Worker({ name: 'outbox-relay' }).",
+    );
+  }
+  return {
+    name,
+    middlewares: readMiddlewares(reader),
+    supervision: resolveSupervision(owner, reader, defaults),
+  };
+}

@@ -1,0 +1,41 @@
+import { Inject, Injectable, type OnModuleInit, type Type } from '@nestjs/common';
+import { ModuleRef } from '@nestjs/core';
+import { ProviderExplorer } from '../discovery/index.js';
+import { MiddlewareNotFoundError, WorkerNotStaticError } from '../errors/index.js';
+import type { Middleware } from '../execution/index.js';
+import { type Pool, POOL } from '../pool/index.js';
+import type { RunnableWorker } from './runnable-worker.js';
+import type { WorkerOptions } from './worker-options.js';
+import { WorkerPoolService } from './worker-pool.service.js';
+import { WORKER_METADATA } from './worker.decorator.js';
+
+/** Finds the classes that `@Worker()` marks and registers their instances. */
+@Injectable()
+export class WorkerExplorer implements OnModuleInit {
+  constructor(
+    @Inject(POOL) private readonly pool: Pool,
+    private readonly workers: WorkerPoolService,
+    private readonly explorer: ProviderExplorer,
+    private readonly moduleRef: ModuleRef,
+  ) {}
+
+  onModuleInit(): void {
+    if (!this.pool.claim(WORKER_METADATA)) return;
+    this.pool.instantiate = (middleware, owner) => this.#provided(middleware, owner);
+    for (const { instance, options, className, moduleName, scope } of this.explorer.declared<WorkerOptions>(
+      WORKER_METADATA,
+    )) {
+      const origin = `${className} in ${moduleName}`;
+      if (scope !== 'static') throw new WorkerNotStaticError(origin, scope);
+      this.workers.register(instance as RunnableWorker, { name: className, ...options }, origin);
+    }
+  }
+
+  #provided(middleware: new (...dependencies: never[]) => Middleware, owner: string): Middleware {
+    try {
+      return this.moduleRef.get<Middleware>(middleware as Type<Middleware>, { strict: false });
+    } catch {
+      throw new MiddlewareNotFoundError(middleware.name, owner);
+    }
+  }
+}

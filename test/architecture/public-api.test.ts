@@ -1,0 +1,46 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { requireFreshBuild } from '../support/dist.js';
+import { optionalPeers, packageJson, repository, subPaths } from '../support/repository.js';
+import { apiReport, packagesNeededBy } from './api-report.js';
+
+const snapshot = `${repository}test/architecture/public-api.md`;
+const howToUpdate =
+  'UPDATE_API=1 npx vitest run --config test/vitest.config.ts test/architecture/public-api.test.ts';
+const head = `# Public API
+
+All that users can import, as built. A change here is a change for them: read it, then write it down with
+\`${howToUpdate}\`
+and say in a changeset what it means.
+`;
+
+beforeAll(requireFreshBuild);
+
+describe('the public API', () => {
+  it('is the reviewed one', () => {
+    const entryPoints = subPaths.map(({ name, import: esm }) => ({
+      name,
+      types: `${repository}${esm.types}`,
+    }));
+    const now = `${head}\n${apiReport(entryPoints)}`;
+    if (process.env.UPDATE_API) writeFileSync(snapshot, now);
+    expect(now, `differs from public-api.md; if that is meant: ${howToUpdate}`).toBe(
+      readFileSync(snapshot, 'utf8'),
+    );
+  });
+
+  it.each(['import', 'require'] as const)(
+    'needs no optional peer for the types of the root (%s)',
+    (system) => {
+      const root = subPaths.find(({ name }) => name === 'nestjs-worker');
+      const needed = packagesNeededBy(`${repository}${root?.[system].types}`);
+      const given = new Set([
+        ...Object.keys(packageJson.dependencies),
+        ...Object.keys(packageJson.peerDependencies).filter((name) => !optionalPeers.includes(name)),
+      ]);
+
+      expect(needed.length).toBeGreaterThan(0);
+      expect(needed.filter((name) => !name.startsWith('node:') && !given.has(name))).toEqual([]);
+    },
+  );
+});

@@ -1,0 +1,22 @@
+import { WorkerModule } from 'nestjs-worker';
+import { WorkerSpanProcessor, WorkerTracingModule } from 'nestjs-worker/opentelemetry';
+import { WorkerLoggingModule } from 'nestjs-worker/pino';
+import { WorkerMetricsModule } from 'nestjs-worker/prometheus';
+import { WorkerHealthIndicator, WorkerHealthModule } from 'nestjs-worker/terminus';
+import { FakeClock, recordEvents, stressStartStop } from 'nestjs-worker/testing';
+import { expect, it } from 'vitest';
+
+it('each sub-path can be imported', () => {
+  expect([
+    WorkerModule,
+    WorkerSpanProcessor,
+    WorkerTracingModule,
+    WorkerLoggingModule,
+    WorkerMetricsModule,
+    WorkerHealthIndicator,
+    WorkerHealthModule,
+    FakeClock,
+    recordEvents,
+    stressStartStop,
+  ]).toEqual(Array.from({ length: 10 }, () => expect.any(Function)));
+});

@@ -1,0 +1,21 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Consumer, openConsumer } from './consumer.js';
+
+describe('a Nest 12 project with vitest, in ESM', () => {
+  let project: Consumer;
+  beforeAll(async () => {
+    project = await openConsumer('nest12-esm');
+  }, 300_000);
+  afterAll(() => project?.release());
+
+  it('compiles against the types', async () => {
+    expect(await project.run('npx', 'tsc')).toBe('');
+  }, 120_000);
+
+  it('passes its tests', async () => {
+    const report = JSON.parse(await project.run('npx', 'vitest', 'run', '--reporter=json')) as {
+      numPassedTests: number;
+    };
+    expect(report.numPassedTests).toBe(5);
+  }, 180_000);
+});

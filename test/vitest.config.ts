@@ -1,0 +1,41 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const lib = (path: string) => `${root}lib/${path}`;
+
+const report = process.env.TEST_REPORT;
+/** The rest of test/ mirrors lib/ and is the project `unit`. */
+const special = ['conformance', 'e2e', 'architecture', 'package'];
+
+export default defineConfig({
+  root,
+  oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
+  resolve: {
+    alias: [
+      { find: /^nestjs-worker\/testing$/, replacement: lib('testing/index.ts') },
+      { find: /^nestjs-worker\/(\w+)$/, replacement: lib('integrations/$1/index.ts') },
+      { find: /^nestjs-worker$/, replacement: lib('index.ts') },
+    ],
+  },
+  test: {
+    reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
+    setupFiles: [`${root}test/support/setup.ts`],
+    pool: 'forks',
+    execArgv: ['--expose-gc'],
+    projects: ['unit', ...special].map((name) => ({
+      extends: true as const,
+      test: {
+        name,
+        include: name === 'unit' ? ['test/**/*.test.ts'] : [`test/${name}/**/*.test.ts`],
+        exclude: [
+          '**/node_modules/**',
+          'test/package/consumers/**',
+          ...(name === 'unit' ? special.map((folder) => `test/${folder}/**`) : []),
+        ],
+        // Installing and compiling whole projects would take the time from tests that watch the clock.
+        sequence: { groupOrder: name === 'package' ? 1 : 0 },
+      },
+    })),
+  },
+});
