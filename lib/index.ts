@@ -1,4 +1,4 @@
-export type { Clock, Duration } from './clock/index.js';
+export type { CancelTimer, Clock, Duration } from './clock/index.js';
 export {
   DuplicateNameError,
   errorCodes,
@@ -32,7 +32,9 @@ export {
   currentLogger,
   currentTracer,
   currentWorkerName,
+  type ExecutionStatus,
   type LogFields,
+  type LogLevel,
   type Middleware,
   type MiddlewareFunction,
   type Next,
@@ -41,10 +43,31 @@ export {
   type WorkSpan,
   type WorkTracer,
 } from './execution/index.js';
-export type { ChildSnapshot, Orphan, PoolSnapshot, PoolStatus, StopReport } from './pool/index.js';
-export type { BackoffFunction, BackoffOptions, OnExhausted, RestartMode } from './supervision/index.js';
+export type {
+  ChildSnapshot,
+  Closable,
+  MiddlewareClass,
+  MiddlewareReference,
+  Orphan,
+  PoolOptions,
+  PoolSnapshot,
+  PoolStatus,
+  StopReport,
+} from './pool/index.js';
+export type {
+  Backoff,
+  BackoffFunction,
+  BackoffOptions,
+  ExponentialBackoff,
+  OnExhausted,
+  ResolvedSupervision,
+  RestartMode,
+  RestartPolicy,
+  SupervisionOptions,
+} from './supervision/index.js';
 export {
   type RunnableWorker,
+  type StopOptions,
   Worker,
   type WorkerContext,
   WorkerExecution,

@@ -60,19 +60,25 @@ function* liveInstances(wrapper: Wrapper): Iterable<object> {
 
 function readDeclared<Options>(wrapper: Wrapper, key: symbol): Declared<Options> | undefined {
   if (wrapper.isAlias) return undefined;
-  // Nest resolves the instance behind a getter, which for a scoped provider answers a shell without state.
+  // Nest resolves the instance behind a getter, which for a scoped provider answers a shell without state, or
+  // nothing where a factory makes it: then only the token tells what it is.
   const instance: unknown = wrapper.instance;
-  if (!isObject(instance)) return undefined;
-  const decorated = [classOf(wrapper, instance), wrapper.token].find(
+  const scope = wrapper.isTransient
+    ? 'transient'
+    : wrapper.isDependencyTreeStatic()
+      ? 'static'
+      : 'request-scoped';
+  if (!isObject(instance) && scope === 'static') return undefined;
+  const decorated = [isObject(instance) && classOf(wrapper, instance), wrapper.token].find(
     (candidate) => typeof candidate === 'function' && Reflect.hasOwnMetadata(key, candidate),
   );
   if (typeof decorated !== 'function') return undefined;
   return {
-    instance,
+    instance: isObject(instance) ? instance : {},
     options: Reflect.getOwnMetadata(key, decorated) as Options,
     className: decorated.name,
     moduleName: wrapper.host?.name ?? 'an unknown module',
-    scope: wrapper.isTransient ? 'transient' : wrapper.isDependencyTreeStatic() ? 'static' : 'request-scoped',
+    scope,
   };
 }
 

@@ -13,21 +13,21 @@ export interface ErrorInfo {
 export function toErrorInfo(thrown: unknown): ErrorInfo {
   try {
     if (!(thrown instanceof Error) && !isErrorLike(thrown)) {
-      return {
+      return Object.freeze({
         name: 'NonError',
         message: typeof thrown === 'string' ? thrown : inspect(thrown, { depth: 2 }),
-      };
+      });
     }
-    const { name, message, stack } = thrown;
-    const { code } = thrown as { code?: unknown };
-    return {
+    const { name, message, stack, code }: Partial<Record<keyof ErrorInfo, unknown>> = thrown;
+    const info: { -readonly [Key in keyof ErrorInfo]: ErrorInfo[Key] } = {
       name: String(name),
       message: String(message),
-      ...(typeof stack === 'string' && { stack }),
-      ...((typeof code === 'string' || typeof code === 'number') && { code: String(code) }),
     };
+    if (typeof stack === 'string') info.stack = stack;
+    if (typeof code === 'string' || typeof code === 'number') info.code = String(code);
+    return Object.freeze(info);
   } catch {
-    return { name: 'NonError', message: 'a value that throws when it is read' };
+    return Object.freeze({ name: 'NonError', message: 'a value that throws when it is read' });
   }
 }
 

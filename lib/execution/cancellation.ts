@@ -43,7 +43,9 @@ export class Cancellation {
 
   /** Calls `listener`, which must not throw, when waiting is over. Answers a function that takes it off again. */
   onAbort(listener: () => void): () => void {
-    (this.#listeners ??= []).push(listener);
+    // Most have one listener, and a literal takes room for just that.
+    if (this.#listeners === undefined) this.#listeners = [listener];
+    else this.#listeners.push(listener);
     return () => {
       const index = this.#listeners?.indexOf(listener) ?? -1;
       if (index >= 0) this.#listeners?.splice(index, 1);

@@ -9,7 +9,7 @@ export interface EventHistory {
 
 /** Keeps the last `capacity` events: adding takes constant time, and memory grows only up to there. */
 export class EventRing {
-  readonly #events: WorkEvent[] = [];
+  #events: WorkEvent[] = [];
   readonly #capacity: number;
   /** All events ever added; the oldest one kept is at `#added % capacity` once the ring is full. */
   #added = 0;
@@ -19,12 +19,18 @@ export class EventRing {
   }
 
   add(event: WorkEvent): void {
-    if (this.#events.length < this.#capacity) this.#events.push(event);
-    else if (this.#capacity > 0) this.#events[this.#added % this.#capacity] = event;
+    const kept = this.#events.length;
+    if (kept < this.#capacity) {
+      // Most workers have few events, and push() makes room for seventeen.
+      if (kept < 4) this.#events = [...this.#events, event];
+      else this.#events.push(event);
+    } else if (this.#capacity > 0) this.#events[this.#added % this.#capacity] = event;
     this.#added++;
   }
 
   history(): EventHistory {
+    // Only what is looked at is frozen: doing it to each event as it happens would cost every restart.
+    this.#events.forEach(Object.freeze);
     const kept = this.#events.length;
     const oldest = kept === 0 ? 0 : this.#added % kept;
     return {

@@ -28,6 +28,7 @@ export class ExecutionRecord {
     switch (event.type) {
       case 'deferred':
         this.nextAttemptAt = event.time + event.delayMs;
+        this.stopReason = undefined;
         break;
       case 'started':
         this.attempt = event.attempt;

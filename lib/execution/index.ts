@@ -22,5 +22,5 @@ export { composeMiddlewares, type Middleware, type MiddlewareFunction, type Next
 export { OptionReader } from './option-reader.js';
 export type { Outcome } from './outcome.js';
 export { LogLine } from './log-line.js';
-export { consoleLogger, noLogger, type LogFields, type WorkLogger } from './work-logger.js';
+export { consoleLogger, type LogFields, type LogLevel, noLogger, type WorkLogger } from './work-logger.js';
 export { noTracer, type WorkSpan, type WorkTracer } from './work-tracer.js';

@@ -9,6 +9,11 @@ export {
   type PoolStatus,
   type StopReport,
 } from './pool.js';
-export { type MiddlewareReference, type PoolOptions, readMiddlewares } from './pool-options.js';
+export {
+  type MiddlewareClass,
+  type MiddlewareReference,
+  type PoolOptions,
+  readMiddlewares,
+} from './pool-options.js';
 export { PoolModule } from './pool.module.js';
 export { POOL } from './pool.tokens.js';

@@ -1,76 +1,77 @@
 import { formatDuration } from '../clock/index.js';
-import type { WorkEvent } from '../events/index.js';
-import { logFields, type WorkLogger } from '../execution/index.js';
+import type { WorkEvent, WorkEventType } from '../events/index.js';
+import { type LogLevel, logFields, type WorkLogger } from '../execution/index.js';
 
-/** Tells the log of the event, where it is one for the log. `write` is called at most once. */
-export function logLifecycle(event: WorkEvent, write: (line: (logger: WorkLogger) => void) => void): void {
-  const line = lineFor(event);
-  if (line === undefined) return;
-  const [level, message, extra] = line;
-  write((logger) =>
-    logger[level](message, { ...logFields(event.kind, event.name, event.executionId), ...extra }),
-  );
-}
-
-type Line = readonly [
-  level: 'debug' | 'log' | 'warn' | 'error',
-  message: string,
-  fields?: Record<string, unknown>,
-];
-
-function lineFor(event: WorkEvent): Line | undefined {
-  const name = `${titles[event.kind]} "${event.name}"`;
-  switch (event.type) {
-    case 'registered':
-      return event.enabled ? undefined : ['log', `${name} is disabled in this process`];
-    case 'deferred':
-      return ['log', `${name} starts in ${formatDuration(event.delayMs)}`];
-    case 'started':
-      return event.restart
-        ? ['log', `${name} restarted`, { attempt: event.attempt }]
-        : ['log', `${name} started`];
-    case 'backoff':
-      return ['warn', `${name} restarts in ${formatDuration(event.delayMs)}`, { attempt: event.attempt }];
-    case 'stalled':
-      return [
-        'warn',
-        `${name} gave no heartbeat for ${formatDuration(event.silentMs)}: aborting the attempt`,
-      ];
-    case 'stuck':
-      return [
-        'error',
-        `${name} is stuck: it did not end within ${formatDuration(event.graceMs)} of being aborted (${event.reason})`,
-      ];
-    case 'stopping':
-      return ['log', `${name} is stopping (${event.reason})`];
-    case 'succeeded':
-      return ['log', `${name} succeeded after ${formatDuration(event.durationMs)}`];
-    case 'failed':
-      return [
-        'error',
-        `${name} failed after ${formatDuration(event.durationMs)}: ${event.error.message}`,
-        { err: event.error },
-      ];
-    case 'cancelled':
-      return ['log', `${name} stopped (${event.reason})`];
-    case 'exhausted':
-      return [
-        'error',
-        `${name} is exhausted and will not be restarted (${event.because})`,
-        { attempts: event.attempts },
-      ];
-    case 'orphaned':
-      return [
-        'error',
-        `${name} is orphaned: it still runs at the end of the time to stop, and is left behind`,
-      ];
-    case 'marked':
-      return undefined;
-  }
-}
+/** What is logged, and how loudly. */
+const levels: Partial<Record<WorkEventType, LogLevel>> = {
+  registered: 'log',
+  deferred: 'log',
+  started: 'log',
+  backoff: 'warn',
+  stalled: 'warn',
+  stuck: 'error',
+  stopping: 'log',
+  succeeded: 'log',
+  failed: 'error',
+  cancelled: 'log',
+  exhausted: 'error',
+  orphaned: 'error',
+};
 
 const titles: Record<WorkEvent['kind'], string> = {
   worker: 'Worker',
   'task-queue': 'Task queue',
   'job-consumer': 'Job consumer',
 };
+
+/**
+ * Tells the log of an event, and answers what the logger does, which may be a promise. Costs next to nothing where
+ * the logger does not want that level.
+ */
+export function logLifecycle(event: WorkEvent, logger: WorkLogger): unknown {
+  const level = levels[event.type];
+  if (level === undefined || logger.isEnabled?.(level) === false) return undefined;
+  const line = lineFor(event);
+  if (line === undefined) return undefined;
+  const [text, fields] = line;
+  return logger[level](`${titles[event.kind]} "${event.name}" ${text}`, {
+    ...logFields(event.kind, event.name, event.executionId),
+    ...fields,
+  });
+}
+
+function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<string, unknown>] | undefined {
+  switch (event.type) {
+    case 'registered':
+      return event.enabled ? undefined : ['is disabled in this process'];
+    case 'deferred':
+      return [`starts in ${formatDuration(event.delayMs)}`];
+    case 'started':
+      return event.restart ? ['restarted', { attempt: event.attempt }] : ['started'];
+    case 'backoff':
+      return [`restarts in ${formatDuration(event.delayMs)}`, { attempt: event.attempt }];
+    case 'stalled':
+      return [`gave no heartbeat for ${formatDuration(event.silentMs)}: aborting the attempt`];
+    case 'stuck': {
+      const grace = formatDuration(event.graceMs);
+      return [`is stuck: it did not end within ${grace} of being aborted (${event.reason})`];
+    }
+    case 'stopping':
+      return [`is stopping (${event.reason})`];
+    case 'succeeded':
+      return [`succeeded after ${formatDuration(event.durationMs)}`];
+    case 'failed': {
+      const { error, durationMs } = event;
+      // A copy: pino's error serializer writes into what it is given, and events are frozen.
+      return [`failed after ${formatDuration(durationMs)}: ${error.message}`, { err: { ...error } }];
+    }
+    case 'cancelled':
+      return [`stopped (${event.reason})`];
+    case 'exhausted':
+      return [`is exhausted and will not be restarted (${event.because})`, { attempts: event.attempts }];
+    case 'orphaned':
+      return ['is orphaned: it still runs at the end of the time to stop, and is left behind'];
+    case 'marked':
+      return undefined;
+  }
+}

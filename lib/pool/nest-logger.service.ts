@@ -1,5 +1,5 @@
 import { Logger } from '@nestjs/common';
-import { type LogFields, LogLine, type WorkLogger } from '../execution/index.js';
+import { type LogFields, type LogLevel, LogLine, type WorkLogger } from '../execution/index.js';
 
 /** Writes through Nest's `Logger`, whatever the app has put behind it. */
 export class NestWorkLogger implements WorkLogger {
@@ -21,6 +21,10 @@ export class NestWorkLogger implements WorkLogger {
 
   error(message: string, fields?: LogFields): void {
     this.#logger.error(this.#line(message, fields));
+  }
+
+  isEnabled(level: LogLevel): boolean {
+    return Logger.isLevelEnabled(level);
   }
 
   child(fields: LogFields): WorkLogger {

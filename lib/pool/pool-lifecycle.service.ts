@@ -59,12 +59,17 @@ export class PoolLifecycleService
         `The onModuleDestroy of ${refused.join(', ')} cannot be held back until workers have ended: it may run before`,
       );
     }
-    if (process.listenerCount('SIGTERM') === 0 && process.listenerCount('SIGINT') === 0) {
-      this.pool.logger.warn(
-        'Shutdown hooks are not enabled: on SIGTERM this process dies at once and workers are cut off. ' +
-          'Call app.enableShutdownHooks() before app.listen()',
-      );
-    }
+    // In a turn to come: a standalone context is up before anybody can enable its hooks.
+    setImmediate(() => this.#warnWithoutShutdownHooks());
     this.pool.start();
+  }
+
+  #warnWithoutShutdownHooks(): void {
+    if (process.listenerCount('SIGTERM') > 0 || process.listenerCount('SIGINT') > 0 || this.pool.draining)
+      return;
+    this.pool.logger.warn(
+      'Shutdown hooks are not enabled: on SIGTERM this process dies at once and workers are cut off. ' +
+        'Call app.enableShutdownHooks() before app.listen()',
+    );
   }
 }

@@ -91,9 +91,11 @@ export function resolvePoolOptions(owner: string, options: PoolOptions): Resolve
   };
 }
 
+const none: readonly MiddlewareReference[] = [];
+
 /** Reads the list of middlewares from any options that have one. */
 export function readMiddlewares(reader: OptionReader): readonly MiddlewareReference[] {
-  const given = reader.get('middlewares') ?? [];
+  const given = reader.get('middlewares') ?? none;
   const fits = Array.isArray(given) && given.every((one) => typeof one === 'function' || hasUse(one));
   if (fits) return given as MiddlewareReference[];
   return reader.refuse(

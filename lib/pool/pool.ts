@@ -12,6 +12,7 @@ import {
 import { type AbortReason, type ChildKind, EventEmitter, type WorkEvent } from '../events/index.js';
 import {
   consoleLogger,
+  type LogFields,
   type Middleware,
   type MiddlewareFunction,
   noTracer,
@@ -82,6 +83,7 @@ export class Pool implements SupervisorEnvironment {
   #shutdown = newShutdown();
   #closed = false;
   #draining: Promise<StopReport> | undefined;
+  #closing: Promise<StopReport> | undefined;
   #startAgain = false;
   #failures = 0;
   #app: Closable | undefined;
@@ -92,7 +94,8 @@ export class Pool implements SupervisorEnvironment {
     this.events = new EventEmitter(({ error, event }) =>
       this.report(`a listener of "${event.type}" events`, error),
     );
-    this.events.on((event) => logLifecycle(event, (write) => this.inScope(() => write(this.#logger))));
+    // In the pool's scope: a line about one worker must not carry the log fields of another that stopped it.
+    this.events.on((event) => this.#scope.runInAsyncScope(logLifecycle, undefined, event, this.#logger));
   }
 
   get options(): ResolvedPoolOptions {
@@ -132,7 +135,7 @@ export class Pool implements SupervisorEnvironment {
   /** Turns a listed middleware class into its instance. With Nest, the explorer puts injection here. */
   instantiate: (middleware: MiddlewareClass, owner: string) => Middleware = (middleware, owner) => {
     if (middleware.length > 0) throw new MiddlewareNotFoundError(middleware.name, owner);
-    return new (middleware as new () => Middleware)();
+    return new middleware();
   };
 
   /** What a listed middleware stands for. Throws `MiddlewareNotFoundError`. */
@@ -215,7 +218,11 @@ export class Pool implements SupervisorEnvironment {
       return;
     }
     this.#status = 'started';
-    for (const child of this.#children.values()) this.startChild(child);
+    for (const child of this.#children.values()) {
+      // Somebody who was told of a start may have stopped everything.
+      if (this.draining) return;
+      this.startChild(child);
+    }
   }
 
   /** Starts one child, whether the pool runs or not. Throws `PoolStoppingError` while it shuts down. */
@@ -240,12 +247,14 @@ export class Pool implements SupervisorEnvironment {
     return this.#draining;
   }
 
-  /** Stops for ever: nothing starts any more. */
-  async close(): Promise<StopReport> {
+  /** Stops for ever: nothing starts any more. However often it is called, there is one drain and one time budget. */
+  close(): Promise<StopReport> {
     this.#closed = true;
-    const report = await this.stop();
-    this.#status = 'closed';
-    return report;
+    this.#closing ??= this.stop().then((report) => {
+      this.#status = 'closed';
+      return report;
+    });
+    return this.#closing;
   }
 
   snapshot(): PoolSnapshot {
@@ -271,9 +280,7 @@ export class Pool implements SupervisorEnvironment {
   }
 
   escalate(name: string): void {
-    this.#logger.error(
-      `Shutting down the application: "${name}" is exhausted and has onExhausted: 'shutdown'`,
-    );
+    this.#say(`Shutting down the application: "${name}" is exhausted and has onExhausted: 'shutdown'`);
     void this.inScope(() => shutDownApplication(this.#app, this));
   }
 
@@ -282,18 +289,20 @@ export class Pool implements SupervisorEnvironment {
     this.#failures++;
     if (this.#reported.has(what)) return;
     this.#reported.add(what);
-    try {
-      this.inScope(() =>
-        this.#logger.error(`${what} failed; the work goes on, further failures are counted`, { err: error }),
-      );
-    } catch {
-      // It was the logger itself. There is nobody left to tell; the count remains.
-    }
+    this.#say(`${what} failed; the work goes on, further failures are counted`, { err: error });
   }
 
   /** Runs `fn` outside of any request's or attempt's async context. */
   inScope<Result>(fn: () => Result): Result {
     return this.#scope.runInAsyncScope(fn);
+  }
+
+  /** Logs an error. Where the logger itself fails there is nobody left to tell; the count remains. */
+  #say(message: string, fields?: LogFields): void {
+    try {
+      const result: unknown = this.inScope(() => this.#logger.error(message, fields));
+      if (result instanceof Promise) result.catch(() => {});
+    } catch {}
   }
 
   async #drain(timeoutMs: number): Promise<StopReport> {
@@ -314,16 +323,20 @@ export class Pool implements SupervisorEnvironment {
     const begin = clock.monotonic();
     const deadline = begin + timeoutMs;
     const timing = { reason, deadline, abortAt: Math.max(begin, deadline - this.#options.abortMarginMs) };
+    // Not by `active`: who was started again meanwhile has ended all the same.
+    const unended = new Set(children);
     const stopAll = (drains: Child['drains'], feedersEnded: Promise<void>): Promise<unknown> => {
       const request: StopRequest = { ...timing, feedersEnded };
-      return Promise.all(
-        children.filter((child) => child.drains === drains).map((child) => child.stop(request)),
-      );
+      const stopOne = async (child: Child): Promise<void> => {
+        await child.stop(request);
+        unended.delete(child);
+      };
+      return Promise.all(children.filter((child) => child.drains === drains).map(stopOne));
     };
     const feedersEnded = stopAll('first', Promise.resolve()).then(() => {});
     await endOrDeadline(Promise.all([feedersEnded, stopAll('last', feedersEnded)]), clock, timeoutMs);
 
-    const orphaned = children.filter((child) => child.active);
+    const orphaned = [...unended];
     orphaned.forEach((child) => child.abandon());
     return Object.freeze({
       orphans: Object.freeze(orphaned.map(({ kind, name }) => Object.freeze({ kind, name }))),

@@ -6,7 +6,8 @@ import { replaceMethod } from './replace-method.js';
  */
 export class StartGate {
   #open: (() => void) | undefined;
-  #awaited = new Set<object>();
+  /** How many more calls of each hook are to come: one for each provider that is this instance. */
+  readonly #awaited = new Map<object, number>();
   #underWay = 0;
   #restore: (() => void)[] = [];
 
@@ -17,14 +18,18 @@ export class StartGate {
   /** Waits for the hook of each of `instances`. Call it before Nest calls the first one. */
   watch(instances: Iterable<object>): void {
     for (const instance of instances) {
-      if (this.#awaited.has(instance)) continue;
+      const calls = this.#awaited.get(instance);
+      if (calls !== undefined) {
+        this.#awaited.set(instance, calls + 1);
+        continue;
+      }
       const restore = replaceMethod(
         instance,
         'onApplicationBootstrap',
         (original) => () => this.#passing(instance, original),
       );
       if (restore === undefined) continue;
-      this.#awaited.add(instance);
+      this.#awaited.set(instance, 1);
       this.#restore.push(restore);
     }
   }
@@ -45,7 +50,9 @@ export class StartGate {
       throw error;
     } finally {
       this.#underWay--;
-      this.#awaited.delete(instance);
+      const left = (this.#awaited.get(instance) ?? 1) - 1;
+      if (left > 0) this.#awaited.set(instance, left);
+      else this.#awaited.delete(instance);
       if (this.#awaited.size === 0 && this.#underWay === 0) {
         const open = this.#open;
         this.shut();

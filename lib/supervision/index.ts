@@ -20,4 +20,4 @@ export {
   type SupervisionOptions,
   supervisionOptionNames,
 } from './supervision-options.js';
-export { Supervisor, type SupervisorEnvironment, type SupervisorSpec } from './supervisor.js';
+export { Supervisor, type Supervised, type SupervisorEnvironment } from './supervisor.js';

@@ -69,7 +69,12 @@ export const supervisionOptionNames: readonly (keyof SupervisionOptions)[] = [
   'enabled',
 ];
 
-export const defaultBackoff: ExponentialBackoff = { initialMs: 500, factor: 2, maxMs: 60_000, jitter: 0.5 };
+export const defaultBackoff: ExponentialBackoff = Object.freeze({
+  initialMs: 500,
+  factor: 2,
+  maxMs: 60_000,
+  jitter: 0.5,
+});
 
 const builtIn: ResolvedSupervision = {
   deferredStartMs: 0,
@@ -94,6 +99,7 @@ export function resolveSupervision(
   reader: OptionReader,
   defaults: ResolvedSupervision = builtIn,
 ): ResolvedSupervision {
+  if (supervisionOptionNames.every((name) => reader.get(name) === undefined)) return defaults;
   const resolved: ResolvedSupervision = {
     deferredStartMs: reader.duration('deferredStart', defaults.deferredStartMs),
     maxAttempts: reader.count('maxAttempts', defaults.maxAttempts, { min: 1, infinite: true }),
@@ -107,7 +113,7 @@ export function resolveSupervision(
     onExhausted: reader.oneOf('onExhausted', defaults.onExhausted, ['unhealthy', 'ignore', 'shutdown']),
     enabled: defaults.enabled && reader.flag('enabled', true),
   };
-  refuseContradictions(reader, resolved);
+  refuseContradictions(reader, resolved, defaults !== builtIn);
   return resolved;
 }
 
@@ -149,7 +155,12 @@ function readBackoff(owner: string, reader: OptionReader, fallback: Backoff): Ba
       'Raise max or lower initial.',
     );
   }
-  return { initialMs, factor, maxMs, jitter: typeof jitter === 'number' ? jitter : jitter ? 0.5 : 0 };
+  return Object.freeze({
+    initialMs,
+    factor,
+    maxMs,
+    jitter: typeof jitter === 'number' ? jitter : jitter ? 0.5 : 0,
+  });
 }
 
 function readRestartLimit(
@@ -170,14 +181,17 @@ function readRestartLimit(
       "Write for example { max: 5, window: '1m' }.",
     );
   }
-  return { max: inner.count('max', 0, { min: 1 }), windowMs: inner.duration('window', 0, { min: 1 }) };
+  return Object.freeze({
+    max: inner.count('max', 0, { min: 1 }),
+    windowMs: inner.duration('window', 0, { min: 1 }),
+  });
 }
 
 // Only what was given here is held against the rest: a default of the pool may be pointless for one worker.
-function refuseContradictions(reader: OptionReader, options: ResolvedSupervision): void {
+function refuseContradictions(reader: OptionReader, options: ResolvedSupervision, ofWorker: boolean): void {
   const given = (...names: (keyof SupervisionOptions)[]): boolean =>
     names.every((name) => reader.get(name) !== undefined);
-  const { timeoutMs, stallTimeoutMs, restartLimit, backoff, maxAttempts } = options;
+  const { timeoutMs, stallTimeoutMs, restart, restartLimit, backoff, maxAttempts } = options;
 
   if (
     given('stallTimeout') &&
@@ -192,35 +206,39 @@ function refuseContradictions(reader: OptionReader, options: ResolvedSupervision
     );
   }
   if (!given('restartLimit') || restartLimit === undefined) return;
+  // What the pool gives are defaults: a worker may still give the rest.
+  const settled = (name: keyof SupervisionOptions): boolean => ofWorker || given(name);
+  if (restart === 'never' && settled('restart')) {
+    reader.refuse('restartLimit', `nothing beside restart: 'never'`, 'Remove one of the two.');
+  }
   if (typeof backoff === 'object') {
-    const fastestMs = fastestRestarts(backoff, restartLimit.max);
+    const fastestMs = fastestRestarts(options, backoff, restartLimit.max);
     if (fastestMs >= restartLimit.windowMs) {
       reader.refuse(
         'restartLimit',
         `a limit that backoff lets through: ${restartLimit.max} restarts take at least ${formatDuration(fastestMs)}`,
-        'It could never be reached: widen window, lower max, or shorten backoff.',
+        'It could never be reached: lengthen its window, lower its max, or shorten backoff.',
       );
     }
   }
-  const resets = restartLimit.max * options.resetAfterMs < restartLimit.windowMs;
-  if (
-    given('maxAttempts') &&
-    options.restart === 'on-failure' &&
-    maxAttempts <= restartLimit.max &&
-    !resets
-  ) {
+  // An attempt that resets the count does not help where the first failure is the last.
+  const resets = maxAttempts > 1 && restartLimit.max * options.resetAfterMs < restartLimit.windowMs;
+  if (restart === 'on-failure' && settled('maxAttempts') && maxAttempts - 1 <= restartLimit.max && !resets) {
     reader.refuse(
       'restartLimit',
-      `a max below maxAttempts, which is ${maxAttempts}`,
+      `a max below ${maxAttempts - 1}, the restarts that maxAttempts allows`,
       'It could never be reached, since maxAttempts ends it first: set maxAttempts to Infinity, or remove restartLimit.',
     );
   }
 }
 
 // The least time from the first restart to the one that is too many: delays as short as chance makes them, and
-// attempts that fail at once.
-function fastestRestarts(backoff: ExponentialBackoff, count: number): number {
+// attempts that end at once.
+function fastestRestarts(options: ResolvedSupervision, backoff: ExponentialBackoff, count: number): number {
   const share = 1 - backoff.jitter;
+  // After a success, or a failure that reset the count, the delay is the first one again.
+  const steady = options.restart === 'always' || options.resetAfterMs === 0 || backoff.factor === 1;
+  if (steady) return count * backoff.initialMs * share;
   let sumMs = 0;
   for (let failures = 1; failures <= count; failures++) {
     const delayMs = longestDelay(backoff, failures);

@@ -1,10 +1,9 @@
-import { type CancelTimer, wait } from '../clock/index.js';
+import type { CancelTimer } from '../clock/index.js';
 import { type AbortReason, type ChildKind, toErrorInfo, type WorkEvent } from '../events/index.js';
 import {
   AttemptContext,
   type AttemptEnvironment,
   type AttemptObserver,
-  Cancellation,
   execute,
   ExecutionRecord,
   type Handler,
@@ -23,14 +22,12 @@ export interface SupervisorEnvironment extends AttemptEnvironment {
   report(what: string, error: unknown): void;
 }
 
-/** What to keep running, and how. */
-export interface SupervisorSpec {
+/** What is kept running. */
+export interface Supervised {
   readonly kind: ChildKind;
   readonly name: string;
-  readonly handler: Handler;
-  readonly policy: ResolvedSupervision;
-  readonly historySize: number;
-  readonly environment: SupervisorEnvironment;
+  /** What an attempt runs. Asked for once, at the first one. */
+  handler(): Handler;
 }
 
 /**
@@ -42,39 +39,54 @@ export interface SupervisorSpec {
  *                    │      │     │         └──▶ stuck ──▶ (ended, if ever)
  *                    │   backoff ◀┘
  *                    ▼      ▼     ▼
- *                cancelled  cancelled  stopping ──▶ cancelled | success | error | stuck
+ *                cancelled  cancelled  stopping ──▶ cancelled | error | stuck
  *
  * `start()` and `stop()` may be called in any order and any number of times; the last call wins. An attempt
  * never runs beside another one of the same supervisor: a new start waits for the old attempt to end.
+ *
+ * It steps from one callback to the next instead of awaiting: each promise costs, and so does each that waits.
  */
 export class Supervisor implements AttemptObserver {
-  readonly kind: ChildKind;
-  readonly name: string;
   readonly environment: SupervisorEnvironment;
   readonly record: ExecutionRecord;
   readonly policy: ResolvedSupervision;
-  readonly #handler: Handler;
+  readonly #supervised: Supervised;
+  #handler: Handler | undefined;
   #state: RestartState;
-  /** Settles when nothing runs any more; `undefined` while nothing does. Never rejects. */
-  #running: Promise<void> | undefined;
-  /** Set while it is to stop, or has been stopped. */
+  #active = false;
+  /** Set while it is to stop. */
   #stopReason: AbortReason | undefined;
+  /** Started anew while it was stopping: begins once it has ended. */
   #startAgain = false;
-  /** What is waited for between attempts. */
-  #pause: Cancellation | undefined;
+  /** Set once it is certain that no attempt follows and only the last events are to be told. */
+  #over = false;
+  #onEnd: (() => void)[] | undefined;
   #attempt: AttemptContext | undefined;
+  /** Ends what is waited for between attempts. */
+  #cancelPause: CancelTimer | undefined;
   #lastBeat = 0;
   #cancelStallTimer: CancelTimer | undefined;
   #cancelGraceTimer: CancelTimer | undefined;
 
-  constructor({ kind, name, handler, policy, historySize, environment }: SupervisorSpec) {
-    this.kind = kind;
-    this.name = name;
+  constructor(
+    supervised: Supervised,
+    policy: ResolvedSupervision,
+    environment: SupervisorEnvironment,
+    historySize: number,
+  ) {
+    this.#supervised = supervised;
     this.environment = environment;
     this.policy = this.#withSafeBackoff(policy);
     this.record = new ExecutionRecord(historySize);
-    this.#handler = handler;
     this.#state = new RestartState(this.policy);
+  }
+
+  get kind(): ChildKind {
+    return this.#supervised.kind;
+  }
+
+  get name(): string {
+    return this.#supervised.name;
   }
 
   get maxAttempts(): number {
@@ -83,7 +95,7 @@ export class Supervisor implements AttemptObserver {
 
   /** True from `start()` until nothing of it runs any more. */
   get active(): boolean {
-    return this.#running !== undefined;
+    return this.#active;
   }
 
   get restartsInWindow(): number {
@@ -98,43 +110,37 @@ export class Supervisor implements AttemptObserver {
 
   start(): void {
     if (!this.policy.enabled) return;
-    if (this.#running !== undefined) {
-      this.#startAgain = this.#stopReason !== undefined;
+    if (this.#active) {
+      this.#startAgain = this.#over || this.#stopReason !== undefined;
       return;
     }
-    this.#stopReason = undefined;
-    this.#state = new RestartState(this.policy);
-    // Begins in a turn of its own, so that whoever starts it is not held up by the first steps of user code.
-    this.#running = Promise.resolve()
-      .then(() => this.#supervise())
-      .catch((error: unknown) => this.environment.report(`the supervisor of "${this.name}"`, error))
-      .then(() => {
-        this.#running = undefined;
-        if (!this.#startAgain) return;
-        this.#startAgain = false;
-        this.start();
-      });
+    this.#active = true;
+    // The id that it was registered with is its first attempt's; each later attempt has a new one.
+    if (this.record.status !== 'unknown') this.#begin();
+    const { deferredStartMs } = this.policy;
+    if (deferredStartMs === 0) return this.#runSoon();
+    this.#emit({ type: 'deferred', delayMs: deferredStartMs, ...this.#stamp() });
+    this.#runAfter(deferredStartMs, false);
   }
 
-  /**
-   * Tells it to end, and answers when it has. How long that may take is the caller's business, see `abandon()`.
-   */
+  /** Tells it to end, and answers when it has. How long that may take is the caller's business, see `abandon()`. */
   stop(reason: AbortReason): Promise<void> {
     this.#startAgain = false;
-    if (this.#running === undefined) return Promise.resolve();
-    if (this.#stopReason === undefined) {
+    if (!this.#active) return Promise.resolve();
+    const ended = new Promise<void>((resolve) => (this.#onEnd ??= []).push(resolve));
+    if (this.#stopReason === undefined && !this.#over) {
       this.#stopReason = reason;
       this.#emit({ type: 'stopping', reason, ...this.#stamp() });
-      this.#pause?.end();
-      this.#attempt?.abort(reason);
+      if (this.#cancelPause !== undefined) this.#cancelledBetweenAttempts(reason);
+      else this.#attempt?.abort(reason);
     }
-    return this.#running;
+    return ended;
   }
 
   /** The time to stop is over: says so, and waits for it no longer. */
   abandon(): void {
     this.#startAgain = false;
-    if (this.#running === undefined || this.#stopReason === undefined) return;
+    if (!this.#active || this.#stopReason === undefined) return;
     this.#emit({ type: 'orphaned', reason: this.#stopReason, ...this.#stamp() });
   }
 
@@ -152,102 +158,105 @@ export class Supervisor implements AttemptObserver {
     );
   }
 
-  async #supervise(): Promise<void> {
-    if (this.#stopReason !== undefined) return this.#cancelled();
-    if (this.policy.deferredStartMs > 0) {
-      this.record.id = this.environment.generateId();
-      this.#emit({ type: 'deferred', delayMs: this.policy.deferredStartMs, ...this.#stamp() });
-      if (!(await this.#waited(this.policy.deferredStartMs))) return;
-    }
-    for (let restart = false; ; restart = true) {
-      const again = await this.#runOnce(restart);
-      if (again === undefined || !(await this.#waited(again))) return;
-    }
+  /** Not the first time: counts from the beginning, under a new id. */
+  #begin(): void {
+    this.#state = new RestartState(this.policy);
+    this.record.id = this.environment.generateId();
   }
 
-  /** Waits; answers false, having said so, when it was told to stop meanwhile. */
-  async #waited(delayMs: number): Promise<boolean> {
-    if (this.#stopReason === undefined) {
-      this.#pause = new Cancellation();
-      await wait(this.environment.clock, delayMs, this.#pause);
-      this.#pause = undefined;
-    }
-    if (this.#stopReason === undefined) return true;
-    this.#cancelled();
-    return false;
-  }
-
-  #cancelled(): void {
-    const reason = this.#stopReason ?? 'stop-requested';
-    this.#emit({ type: 'cancelled', reason, durationMs: 0, ...this.#stamp() });
-  }
-
-  /** Runs one attempt to its end; answers the milliseconds until the next one, or nothing when there is none. */
-  async #runOnce(restart: boolean): Promise<number | undefined> {
-    const { clock } = this.environment;
-    // The id that a deferral was announced with is the first attempt's.
-    const id = restart || this.policy.deferredStartMs === 0 ? this.environment.generateId() : this.record.id;
-    const attempt = new AttemptContext(this, id, this.#state.failures + 1);
-    this.record.id = id;
-    this.#attempt = attempt;
-    this.#emit({
-      type: 'started',
-      attempt: attempt.attempt,
-      maxAttempts: this.policy.maxAttempts,
-      restart,
-      ...this.#stamp(),
+  /** Not at once: whoever starts several must not have the first one's code run, and perhaps stop them all, between. */
+  #runSoon(): void {
+    let cancelled = false;
+    this.#cancelPause = () => {
+      cancelled = true;
+    };
+    queueMicrotask(() => {
+      if (cancelled) return;
+      this.#cancelPause = undefined;
+      this.#runAttempt(false);
     });
-    // A listener may have stopped it by now.
+  }
+
+  #runAfter(delayMs: number, restart: boolean): void {
+    // A listener that was just told of the delay may have stopped it.
+    if (this.#stopReason !== undefined) return this.#cancelledBetweenAttempts(this.#stopReason);
+    this.#cancelPause = this.environment.clock.setTimer(() => {
+      this.#cancelPause = undefined;
+      this.#runAttempt(restart);
+    }, delayMs);
+  }
+
+  #cancelledBetweenAttempts(reason: AbortReason): void {
+    this.#cancelPause?.();
+    this.#cancelPause = undefined;
+    this.#emit({ type: 'cancelled', reason, durationMs: 0, ...this.#stamp() });
+    this.#end();
+  }
+
+  #runAttempt(restart: boolean): void {
+    if (restart) this.record.id = this.environment.generateId();
+    const attempt = new AttemptContext(this, this.record.id, this.#state.failures + 1);
+    this.#attempt = attempt;
+    const { maxAttempts, timeoutMs } = this.policy;
+    this.#emit({ type: 'started', attempt: attempt.attempt, maxAttempts, restart, ...this.#stamp() });
+    // A listener may have stopped it by now, before there was an attempt to abort.
     if (this.#stopReason !== undefined) attempt.abort(this.#stopReason);
     this.#watchForStall(attempt);
+    this.#handler ??= this.#supervised.handler();
+    void execute(this.#handler, attempt, timeoutMs).then((outcome) => this.#attemptEnded(attempt, outcome));
+  }
 
-    const outcome = await execute(this.#handler, attempt, this.policy.timeoutMs);
-
+  #attemptEnded(attempt: AttemptContext, outcome: Outcome): void {
     this.#attempt = undefined;
     this.#cancelStallTimer?.();
     this.#cancelGraceTimer?.();
-    const now = clock.monotonic();
+    const now = this.environment.clock.monotonic();
     const durationMs = now - attempt.startedAt;
-    if (this.#stopReason !== undefined) {
-      this.#emitEnd(this.#stoppedOutcome(outcome), durationMs, attempt);
-      return undefined;
+    const stopped = this.#stopReason;
+    if (stopped !== undefined) {
+      // A loop that returns because it was told to was cancelled; what it returned is of no interest.
+      this.#emitOutcome(
+        outcome.kind === 'succeeded' ? { kind: 'cancelled', reason: stopped } : outcome,
+        durationMs,
+        attempt,
+      );
+      return this.#end();
     }
-    this.#emitEnd(outcome, durationMs, attempt);
-    return this.#follow(outcome, durationMs, now);
-  }
-
-  #follow(outcome: Outcome, uptimeMs: number, now: number): number | undefined {
-    const decision = decide(this.policy, this.#state, outcome, uptimeMs, now, Math.random());
-    switch (decision.kind) {
-      case 'finished':
-        return undefined;
-      case 'restart':
-        this.#emit({
-          type: 'backoff',
-          delayMs: decision.delayMs,
-          attempt: this.#state.failures + 1,
-          ...this.#stamp(),
-        });
-        return decision.delayMs;
-      case 'exhausted':
-        this.#emit({
-          type: 'exhausted',
-          because: decision.because,
-          attempts: this.#state.failures,
-          ...this.#stamp(),
-        });
-        if (this.policy.onExhausted === 'shutdown') this.environment.escalate(this.name);
-        return undefined;
+    // Decided before it is told: a listener that starts or stops it finds it settled what comes next.
+    const decision = decide(this.policy, this.#state, outcome, durationMs, now, Math.random());
+    this.#over = decision.kind !== 'restart';
+    this.#emitOutcome(outcome, durationMs, attempt);
+    if (decision.kind === 'restart') {
+      const { delayMs } = decision;
+      if (this.#stopReason !== undefined) return this.#cancelledBetweenAttempts(this.#stopReason);
+      this.#emit({ type: 'backoff', delayMs, attempt: this.#state.failures + 1, ...this.#stamp() });
+      return this.#runAfter(delayMs, true);
     }
+    if (decision.kind === 'exhausted') {
+      this.#emit({
+        type: 'exhausted',
+        because: decision.because,
+        attempts: this.#state.failures,
+        ...this.#stamp(),
+      });
+      if (this.policy.onExhausted === 'shutdown') this.environment.escalate(this.name);
+    }
+    this.#end();
   }
 
-  /** A loop that returns because it was told to was cancelled; what it returned is of no interest. */
-  #stoppedOutcome(outcome: Outcome): Outcome {
-    const reason = this.#stopReason;
-    return outcome.kind === 'succeeded' && reason !== undefined ? { kind: 'cancelled', reason } : outcome;
+  #end(): void {
+    this.#active = false;
+    this.#over = false;
+    this.#stopReason = undefined;
+    const waiting = this.#onEnd;
+    this.#onEnd = undefined;
+    waiting?.forEach((resolve) => resolve());
+    if (!this.#startAgain) return;
+    this.#startAgain = false;
+    this.start();
   }
 
-  #emitEnd(outcome: Outcome, durationMs: number, attempt: AttemptContext): void {
+  #emitOutcome(outcome: Outcome, durationMs: number, attempt: AttemptContext): void {
     switch (outcome.kind) {
       case 'succeeded':
         return this.#emit({ type: 'succeeded', durationMs, ...this.#stamp() });
@@ -256,11 +265,12 @@ export class Supervisor implements AttemptObserver {
       case 'failed':
       case 'timed-out': {
         const abortedFor = attempt.abortedFor?.reason;
+        const error = toErrorInfo(outcome.error);
         return this.#emit({
           type: 'failed',
           durationMs,
-          error: toErrorInfo(outcome.error),
-          ...(abortedFor !== undefined && { abortedFor }),
+          error,
+          ...(abortedFor && { abortedFor }),
           ...this.#stamp(),
         });
       }
@@ -300,6 +310,7 @@ export class Supervisor implements AttemptObserver {
     return { ...policy, backoff: safe };
   }
 
+  // Spread last into an event: V8 takes a hundred times as long for an object that begins with a spread.
   #stamp(): Pick<WorkEvent, 'kind' | 'name' | 'executionId' | 'time'> {
     return {
       kind: this.kind,
@@ -310,7 +321,6 @@ export class Supervisor implements AttemptObserver {
   }
 
   #emit(event: WorkEvent): void {
-    Object.freeze(event);
     this.record.apply(event);
     this.environment.emit(event);
   }

@@ -8,6 +8,9 @@ interface Timer {
 // Taken at load, so that a test which replaces the global timers does not stop this clock.
 const nextTurn = setImmediate;
 
+// Far more than any sound test sets in motion at one moment.
+const maxStandstill = 10_000;
+
 /**
  * A clock that a test moves: `WorkerModule.forRoot({ clock })`, `new WorkerPool({ clock })`. Time stands still
  * until `advance()`, which fires what comes due, in order, and lets everything that this sets in motion happen
@@ -53,8 +56,12 @@ export class FakeClock implements Clock {
       throw new TypeError(`advance() takes a duration, not ${String(duration)}`);
     const target = this.#elapsedMs + byMs;
     await this.settle();
+    let standstill = 0;
     for (let next = this.#timers[0]; next !== undefined && next.dueAt <= target; next = this.#timers[0]) {
       this.#timers.shift();
+      standstill = next.dueAt > this.#elapsedMs ? 0 : standstill + 1;
+      if (standstill > maxStandstill)
+        throw new Error(`${maxStandstill} timers fired and the time stood still: an endless loop`);
       this.#elapsedMs = Math.max(this.#elapsedMs, next.dueAt);
       next.callback();
       await this.settle();

@@ -19,7 +19,7 @@ const nextTurn = setImmediate;
 /**
  * Starts, stops and restarts a service in a random order from many sides at once, and stops it at the end. A
  * sound service takes all of it, and is stopped afterwards: look at that, and that it holds no timer or handle.
- * Rejects with whatever a call throws.
+ * Rejects with whatever a call throws, at once or later.
  */
 export async function stressStartStop(service: StartStopService, options: StressOptions = {}): Promise<void> {
   const { actors = 10, calls = 50, random = Math.random } = options;
@@ -28,9 +28,13 @@ export async function stressStartStop(service: StartStopService, options: Stress
     () => service.stop(),
     ...(service.restart === undefined ? [] : [() => service.restart?.()]),
   ];
+  const results: Promise<unknown>[] = [];
   const act = async (): Promise<void> => {
     for (let call = 0; call < calls; call++) {
-      const result: unknown = commands[Math.floor(random() * commands.length)]?.();
+      const result = Promise.resolve(commands[Math.floor(random() * commands.length)]?.());
+      // Told of at the end: until then nobody may be waiting for it.
+      result.catch(() => {});
+      results.push(result);
       // Some calls wait for their end and some do not, as callers do.
       if (random() < 0.5) await result;
       else await new Promise<void>((resolve) => nextTurn(resolve));
@@ -38,4 +42,5 @@ export async function stressStartStop(service: StartStopService, options: Stress
   };
   await Promise.all(Array.from({ length: actors }, act));
   await service.stop();
+  await Promise.all(results);
 }

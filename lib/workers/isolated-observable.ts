@@ -60,7 +60,8 @@ export class IsolatedObservable<T> extends Observable<T> {
 
   #guard(notify: () => unknown): void {
     try {
-      notify();
+      const result = notify();
+      if (result instanceof Promise) result.catch((error: unknown) => this.report(error));
     } catch (thrown) {
       this.report(thrown);
     }

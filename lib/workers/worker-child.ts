@@ -1,4 +1,9 @@
-import { composeMiddlewares, type Handler } from '../execution/index.js';
+import {
+  composeMiddlewares,
+  type Handler,
+  type Middleware,
+  type MiddlewareFunction,
+} from '../execution/index.js';
 import type { Child, Pool, StopRequest } from '../pool/index.js';
 import { Supervisor } from '../supervision/index.js';
 import type { RunnableWorker } from './runnable-worker.js';
@@ -10,9 +15,9 @@ export class WorkerChild implements Child {
   readonly kind = 'worker';
   readonly drains = 'first';
   readonly name: string;
+  readonly #pool: Pool;
   readonly #supervisor: Supervisor;
-  readonly #compose: () => Handler;
-  #handler: Handler | undefined;
+  readonly #middlewares: readonly (Middleware | MiddlewareFunction)[];
 
   constructor(
     pool: Pool,
@@ -21,18 +26,16 @@ export class WorkerChild implements Child {
     readonly origin: string,
   ) {
     this.name = options.name;
+    this.#pool = pool;
     const listed = [...pool.options.middlewares, ...options.middlewares];
-    const own = listed.map((middleware) => pool.middleware(middleware, `worker "${this.name}" (${origin})`));
-    // At the first start, since integrations may put something around it until then.
-    this.#compose = () => composeMiddlewares([...pool.around, ...own], (ctx) => worker.run(ctx));
-    this.#supervisor = new Supervisor({
-      kind: this.kind,
-      name: this.name,
-      policy: options.supervision,
-      historySize: pool.options.historySize,
-      environment: pool,
-      handler: (ctx) => (this.#handler ??= this.#compose())(ctx),
-    });
+    this.#middlewares = listed.map((one) => pool.middleware(one, `worker "${this.name}" (${origin})`));
+    this.#supervisor = new Supervisor(this, options.supervision, pool, pool.options.historySize);
+  }
+
+  /** Integrations may put something around it until the first start. */
+  handler(): Handler {
+    const { worker } = this;
+    return composeMiddlewares([...this.#pool.around, ...this.#middlewares], (ctx) => worker.run(ctx));
   }
 
   get active(): boolean {

@@ -34,6 +34,7 @@ export class WorkerExecution implements ChildSnapshot {
   /** How many older events fell out of `events`. */
   readonly eventsDropped: number;
 
+  /** @internal The pool makes it. */
   constructor(supervisor: Supervisor) {
     const { record, policy } = supervisor;
     const { events, dropped } = record.history.history();
@@ -63,8 +64,15 @@ export class WorkerExecution implements ChildSnapshot {
 
   /** JSON knows no Infinity: it is written as a text, not as null. */
   toJSON(): object {
-    return { ...this, maxAttempts: Number.isFinite(this.maxAttempts) ? this.maxAttempts : 'Infinity' };
+    const events = this.events.map((event) =>
+      event.type === 'started' ? { ...event, maxAttempts: textOfInfinity(event.maxAttempts) } : event,
+    );
+    return Object.assign({}, this, { maxAttempts: textOfInfinity(this.maxAttempts), events });
   }
+}
+
+function textOfInfinity(count: number): number | string {
+  return Number.isFinite(count) ? count : 'Infinity';
 }
 
 function dateOf(time: number | undefined): Date | undefined {

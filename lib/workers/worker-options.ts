@@ -6,10 +6,9 @@ import {
   type SupervisionOptions,
   supervisionOptionNames,
 } from '../supervision/index.js';
-import type { WorkerContext } from './runnable-worker.js';
 
 /** Is around each attempt of a worker, see `Middleware`. */
-export type WorkerMiddleware = Middleware<WorkerContext>;
+export type WorkerMiddleware = Middleware;
 
 /** Options of one worker; what is not given comes from the pool. */
 export interface WorkerOptions extends SupervisionOptions {

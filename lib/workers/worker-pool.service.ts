@@ -8,6 +8,7 @@ import { WorkerPool } from './worker-pool.js';
  */
 @Injectable()
 export class WorkerPoolService extends WorkerPool {
+  /** @internal Nest makes it. */
   constructor(@Inject(POOL) pool: Pool) {
     super(pool);
   }

@@ -39,6 +39,9 @@ export class WorkerPool {
   readonly pool: Pool;
 
   /** Throws `InvalidOptionError`. */
+  constructor(options?: WorkerPoolOptions);
+  /** @internal */
+  constructor(pool: Pool);
   constructor(options: WorkerPoolOptions | Pool = {}) {
     this.pool = options instanceof Pool ? options : new Pool(options);
   }
@@ -49,7 +52,7 @@ export class WorkerPool {
    */
   get events$(): Observable<WorkEvent> {
     return new IsolatedObservable<WorkEvent>(
-      (subscriber) => this.pool.events.on((event) => subscriber.next(event)),
+      (subscriber) => this.pool.events.on((event) => subscriber.next(Object.freeze(event))),
       (error) => this.pool.report('a subscriber of events$', error),
     );
   }
@@ -69,7 +72,7 @@ export class WorkerPool {
   }
 
   registrations(): readonly WorkerRegistration[] {
-    return this.#children().map(registrationOf);
+    return Object.freeze(this.#children().map(registrationOf));
   }
 
   /** Throws `WorkerNotFoundError`. */
@@ -79,7 +82,7 @@ export class WorkerPool {
 
   /** All workers as they stand now, in the order of their registration. */
   executions(): readonly WorkerExecution[] {
-    return this.#children().map((child) => child.snapshot());
+    return Object.freeze(this.#children().map((child) => child.snapshot()));
   }
 
   /** Throws `WorkerNotFoundError`. */
@@ -119,8 +122,11 @@ export class WorkerPool {
   async restart(name: string, options: StopOptions = {}): Promise<void> {
     const child = this.#child(name);
     if (!child.enabled) throw new WorkerDisabledError(name);
-    await this.stop(name, options);
-    this.start(name);
+    const stopped = this.pool.stopChild(child, readTimeout(options));
+    // Asked for now and not after its end, so that whoever stops it meanwhile has the last word.
+    this.pool.startChild(child);
+    const { orphans } = await stopped;
+    if (orphans.length > 0) throw new WorkerStuckError(name, child.snapshot().id);
   }
 
   /** The app to close when a worker with `onExhausted: 'shutdown'` is given up on. */

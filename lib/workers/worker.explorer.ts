@@ -1,4 +1,4 @@
-import { Inject, Injectable, type OnModuleInit, type Type } from '@nestjs/common';
+import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
 import { ProviderExplorer } from '../discovery/index.js';
 import { MiddlewareNotFoundError, WorkerNotStaticError } from '../errors/index.js';
@@ -33,7 +33,7 @@ export class WorkerExplorer implements OnModuleInit {
 
   #provided(middleware: new (...dependencies: never[]) => Middleware, owner: string): Middleware {
     try {
-      return this.moduleRef.get<Middleware>(middleware as Type<Middleware>, { strict: false });
+      return this.moduleRef.get<Middleware>(middleware, { strict: false });
     } catch {
       throw new MiddlewareNotFoundError(middleware.name, owner);
     }

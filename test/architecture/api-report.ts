@@ -9,7 +9,10 @@ export interface EntryPoint {
 
 const printer = ts.createPrinter({ removeComments: true, newLine: ts.NewLineKind.LineFeed });
 
-/** A text of all that users can import and its declarations, sorted, without comments and private members. */
+/**
+ * A text of all that users can import, and of what those declarations name in turn: sorted, without comments and
+ * private members. A type that users can see but not import is one, too, that a change can break.
+ */
 export function apiReport(entryPoints: readonly EntryPoint[]): string {
   const program = ts.createProgram({
     rootNames: entryPoints.map(({ types }) => types),
@@ -22,23 +25,62 @@ export function apiReport(entryPoints: readonly EntryPoint[]): string {
     },
   });
   const checker = program.getTypeChecker();
-  return entryPoints.map((entryPoint) => sectionOf(entryPoint, program, checker)).join('\n');
+  const original = (symbol: ts.Symbol): ts.Symbol =>
+    symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
+
+  const sections = entryPoints.map(({ name, types }) => {
+    const file = program.getSourceFile(types);
+    const entry = file && checker.getSymbolAtLocation(file);
+    if (!entry) throw new Error(`${types} exports nothing`);
+    const exported = checker
+      .getExportsOfModule(entry)
+      .map((symbol) => ({ as: symbol.name, symbol: original(symbol) }));
+    return { name, exported };
+  });
+
+  const reported = new Set(sections.flatMap(({ exported }) => exported.map(({ symbol }) => symbol)));
+  const namedBy = (symbol: ts.Symbol): ts.Symbol[] => {
+    const found: ts.Symbol[] = [];
+    const visit = (node: ts.Node): void => {
+      if (ts.isClassElement(node) && isPrivate(node)) return;
+      const named = ts.isIdentifier(node) ? checker.getSymbolAtLocation(node) : undefined;
+      const target = named && original(named);
+      if (target && !reported.has(target) && target.declarations?.every(isOurs)) {
+        reported.add(target);
+        found.push(target, ...namedBy(target));
+      }
+      node.forEachChild(visit);
+    };
+    symbol.declarations?.forEach(visit);
+    return found;
+  };
+
+  return sections
+    .map(({ name, exported }) => {
+      const named = exported
+        .flatMap(({ symbol }) => namedBy(symbol))
+        .map((symbol) => ({ as: symbol.name, symbol }));
+      const also = named.length > 0 ? `\nNamed above, not exported:\n\n${listing(named)}` : '';
+      return `## ${name}\n\n${listing(exported)}${also}`;
+    })
+    .join('\n');
 }
 
-function sectionOf({ name, types }: EntryPoint, program: ts.Program, checker: ts.TypeChecker): string {
-  const file = program.getSourceFile(types);
-  const entry = file && checker.getSymbolAtLocation(file);
-  if (!entry) throw new Error(`${types} exports nothing`);
-  const exported = checker
-    .getExportsOfModule(entry)
-    .toSorted((a, b) => (a.name < b.name ? -1 : 1))
-    .map((symbol) => {
-      const target = symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol;
-      if (!target.declarations) throw new Error(`${name}: ${symbol.name} has no declaration`);
-      const renamed = target.name === symbol.name ? '' : `// ${target.name} as ${symbol.name}\n`;
-      return renamed + target.declarations.map(declarationText).join('\n');
+/** Whether this is a declaration at the top of a file of this package. */
+function isOurs(declaration: ts.Declaration): boolean {
+  const statement = ts.isVariableDeclaration(declaration) ? declaration.parent.parent : declaration;
+  return ts.isSourceFile(statement.parent) && !statement.getSourceFile().fileName.includes('/node_modules/');
+}
+
+function listing(symbols: readonly { as: string; symbol: ts.Symbol }[]): string {
+  const texts = symbols
+    .toSorted((a, b) => (a.as < b.as ? -1 : 1))
+    .map(({ as, symbol }) => {
+      if (!symbol.declarations) throw new Error(`${as} has no declaration`);
+      const renamed = symbol.name === as ? '' : `// ${symbol.name} as ${as}\n`;
+      return renamed + symbol.declarations.map(declarationText).join('\n');
     });
-  return `## ${name}\n\n\`\`\`ts\n${exported.join('\n\n')}\n\`\`\`\n`;
+  return `\`\`\`ts\n${texts.join('\n\n')}\n\`\`\`\n`;
 }
 
 function declarationText(node: ts.Declaration): string {

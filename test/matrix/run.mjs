@@ -51,8 +51,8 @@ function must(succeeded, what) {
 /** A copy of this repository (links would lead vite back to our node_modules) with Nest 11 installed in it. */
 function prepareNest11() {
   const copy = join(matrix, 'nest-11');
-  const kept = new Set(['node_modules', 'package.json', 'package-lock.json', '.installed']);
-  const notCopied = new Set([...kept, 'dist', 'coverage', '.git', '.matrix']);
+  const kept = new Set(['node_modules', 'package-lock.json', '.installed']);
+  const notCopied = new Set([...kept, 'package.json', 'dist', 'coverage', '.git', '.matrix']);
   mkdirSync(copy, { recursive: true });
   for (const name of readdirSync(copy)) {
     if (!kept.has(name)) rmSync(join(copy, name), { recursive: true });
@@ -67,18 +67,21 @@ function prepareNest11() {
     name,
     packages[`node_modules/${name}`].version,
   ]);
-  const devDependencies = { ...Object.fromEntries(locked), ...nest11 };
-  const packageJson = JSON.stringify({ ...ours, devDependencies }, null, 2);
+  const packageJson = { ...ours, devDependencies: { ...Object.fromEntries(locked), ...nest11 } };
+  writeFileSync(join(copy, 'package.json'), JSON.stringify(packageJson, null, 2));
 
   const stamp = join(copy, '.installed');
-  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== packageJson) {
-    for (const name of kept) rmSync(join(copy, name), { recursive: true, force: true });
-    writeFileSync(join(copy, 'package.json'), packageJson);
+  const { dependencies, devDependencies, peerDependencies } = packageJson;
+  const wanted = JSON.stringify({ dependencies, devDependencies, peerDependencies });
+  if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
+    for (const name of ['node_modules', 'package-lock.json']) {
+      rmSync(join(copy, name), { recursive: true, force: true });
+    }
     must(
       run(copy, {}, 'npm', 'install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'),
       'npm install',
     );
-    writeFileSync(stamp, packageJson);
+    writeFileSync(stamp, wanted);
   }
   // A package missing here would be taken, unnoticed, from our own node_modules two folders up.
   for (const [name, version] of Object.entries(nest11)) {
@@ -97,9 +100,10 @@ function testOn(folder, nest, node) {
   const projects = ['unit', 'conformance', 'e2e'].flatMap((name) => ['--project', name]);
   const onNode = node === thisNode ? [process.execPath] : ['npx', '-y', '-p', `node@${node}`, 'node'];
 
+  const env = { TEST_REPORT: report, MATRIX_NEST: nest, MATRIX_NODE: node };
   console.log(`\n--- Nest ${nest} on Node ${node}`);
   const startedAt = Date.now();
-  const succeeded = run(folder, { TEST_REPORT: report }, ...onNode, ...vitest, ...projects);
+  const succeeded = run(folder, env, ...onNode, ...vitest, ...projects);
   const { numPassedTests: passed = 0, numFailedTests: failed = 0 } = existsSync(report)
     ? JSON.parse(readFileSync(report, 'utf8'))
     : {};

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { repository } from '../support/repository.js';
@@ -15,14 +16,15 @@ export interface Consumer {
 const npmInstall = ['install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
 
 /**
- * A project of test/package/consumers with the packed package installed. What it installs besides is kept in the
- * cache of node_modules until its package.json changes; one test run at a time has the project.
+ * A project of test/package/consumers with the packed package installed. What it installs besides is kept among
+ * the temporary files until its package.json changes; one test run at a time has the project.
  */
 export async function openConsumer(name: string): Promise<Consumer> {
   const source = join(repository, 'test/package/consumers', name);
   const packageJson = readFileSync(join(source, 'package.json'));
   const hash = createHash('sha256').update(packageJson).update(process.version).digest('hex').slice(0, 12);
-  const project = join(repository, 'node_modules/.cache/nestjs-worker', `${name}-${hash}`);
+  // Not below our own node_modules: what a project lacks would be found there.
+  const project = join(tmpdir(), 'nestjs-worker-consumers', `${name}-${hash}`);
   const installed = join(project, '.installed');
 
   mkdirSync(project, { recursive: true });

@@ -80,7 +80,7 @@ export function metricProviders(optionsToken: InjectionToken): FactoryProvider<M
         const registry = options.registry ?? register;
         const fullName = [app.customMetricPrefix, options.prefix, name].filter(Boolean).join('_');
         // A second app in the process, or the next one in a test run, shares the metric that is there.
-        const existing = registry.getSingleMetric(fullName) as Metric | undefined;
+        const existing = registry.getSingleMetric(fullName);
         return existing ?? make({ name: fullName, help, labelNames, registers: [registry] }, options);
       },
     };

@@ -55,7 +55,7 @@ export class WorkerHealthIndicator {
       workers: Object.fromEntries(pool.children.map(({ name, status }) => [name, status])),
     };
     const session = this.health.check(key);
-    return (isUp(pool) ? session.up({ ...detail }) : session.down({ ...detail })) as Result<Key>;
+    return isUp(pool) ? session.up({ ...detail }) : session.down({ ...detail });
   }
 }
 

@@ -1,0 +1,27 @@
+import { Module } from '@nestjs/common';
+import { PrometheusModule } from '@willsoto/nestjs-prometheus';
+import { LoggerModule } from 'nestjs-pino';
+import { WorkerModule } from 'nestjs-worker';
+import { WorkerTracingModule } from 'nestjs-worker/opentelemetry';
+import { WorkerLoggingModule } from 'nestjs-worker/pino';
+import { WorkerMetricsModule } from 'nestjs-worker/prometheus';
+import { CarrierModule } from './carrier/carrier.module.js';
+import { IngestModule } from './ingest/ingest.module.js';
+import { OperationsModule } from './operations/operations.module.js';
+import { RelayModule } from './relay/relay.module.js';
+
+@Module({
+  imports: [
+    LoggerModule.forRoot({ pinoHttp: { autoLogging: false, base: null } }),
+    PrometheusModule.register({ global: true }),
+    WorkerModule.forRoot({ maxAttempts: Infinity, shutdownTimeout: '20s' }),
+    WorkerLoggingModule,
+    WorkerMetricsModule,
+    WorkerTracingModule,
+    IngestModule,
+    RelayModule,
+    CarrierModule,
+    OperationsModule,
+  ],
+})
+export class AppModule {}

@@ -1,0 +1,21 @@
+import 'reflect-metadata';
+import { NestFactory } from '@nestjs/core';
+import { Logger } from 'nestjs-pino';
+import { AppModule } from './app.module.js';
+import { settings } from './settings.js';
+
+const app = await NestFactory.create(AppModule, { bufferLogs: true });
+const logger = app.get(Logger);
+app.useLogger(logger);
+// Ended by a signal, a process would lose the lines that pino has not written yet.
+app.enableShutdownHooks([], { useProcessExit: true });
+await app.listen(settings.port, '127.0.0.1');
+
+const url = await app.getUrl();
+logger.log(`Workers:  ${url}/workers`);
+logger.log(`Health:   ${url}/health/readiness`);
+logger.log(`Metrics:  ${url}/metrics`);
+logger.log(
+  `Inbox:    ${settings.inbox} (drop a file of scans, such as sample-app/data/scans-2026-11-20.jsonl)`,
+);
+logger.log('Ctrl-C stops');

@@ -1,0 +1,13 @@
+import { Logger, Module } from '@nestjs/common';
+import { TerminusModule } from '@nestjs/terminus';
+import { WorkerHealthModule } from 'nestjs-worker/terminus';
+import { HealthController } from './health.controller.js';
+import { WorkersController } from './workers.controller.js';
+
+/** What those who run this app look at. */
+@Module({
+  // Terminus 11 writes to the console unless it is told of Nest's logger.
+  imports: [TerminusModule.forRoot({ logger: Logger }), WorkerHealthModule],
+  controllers: [HealthController, WorkersController],
+})
+export class OperationsModule {}

@@ -1,0 +1,17 @@
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const { env } = process;
+const inbox = env['INBOX'] ?? join(tmpdir(), 'parcel-scans');
+
+/** What the environment may say, and what holds where it says nothing. */
+export const settings = {
+  port: Number(env['PORT'] ?? 3000),
+  /** Depots drop their files here. */
+  inbox,
+  /** Where scans go. By default to this app itself, which stands in for it, see `partners/`. */
+  trackingUrl: env['TRACKING_URL'],
+  carrierUrl: env['CARRIER_URL'],
+  /** What the stand-in of the tracking service has received. */
+  trackingFeed: join(inbox, 'out', 'tracking-feed.jsonl'),
+};

@@ -1,0 +1,165 @@
+// npm run bench [-- --short]: what supervision costs. Writes results/supervision.md and .json, unless short.
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const short = process.argv.includes('--short');
+const rounds = short ? 1 : 5;
+const attempts = short ? 20_000 : 200_000;
+const restarts = short ? 50_000 : 1_000_000;
+const run = promisify(execFile);
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+
+/** Name of a measurement, its scenario, and the scenario's parameters. */
+const measurements = {
+  'bare loop': ['bareLoop', { attempts }],
+  attempt: ['attempts', { attempts }],
+  'attempt, metrics': ['attempts', { attempts, on: ['metrics'] }],
+  'attempt, health': ['attempts', { attempts, on: ['health'] }],
+  'attempt, tracing': ['attempts', { attempts, on: ['tracing'] }],
+  'attempt, logging': ['attempts', { attempts: attempts / 4, on: ['logging'] }],
+  'attempt, all four': [
+    'attempts',
+    { attempts: attempts / 4, on: ['metrics', 'health', 'tracing', 'logging'] },
+  ],
+  restart: ['attempts', { attempts, fails: true }],
+  'restart, metrics': ['attempts', { attempts, fails: true, on: ['metrics'] }],
+  'start 10': ['startPool', { workers: 10 }],
+  'start 1000': ['startPool', { workers: 1_000 }],
+  'start 10000': ['startPool', { workers: 10_000 }],
+  'start 10000, signal': ['startPool', { workers: 10_000, kind: 'signal' }],
+  'boot 10': ['bootNest', { workers: 10 }],
+  'boot 1000': ['bootNest', { workers: 1_000 }],
+  'boot 10000': ['bootNest', { workers: short ? 2_000 : 10_000 }],
+  slope: ['attempts', { attempts: restarts, fails: true, on: ['metrics'] }],
+};
+
+const measured = {};
+for (let round = 1; round <= rounds; round++) {
+  for (const [name, [scenario, parameters]] of Object.entries(measurements)) {
+    if (name === 'slope' && round > 1) continue;
+    process.stderr.write(`\r${`round ${round} of ${rounds}: ${name}`.padEnd(60)}`);
+    const { stdout } = await run(process.execPath, [
+      '--expose-gc',
+      '--no-warnings',
+      here('scenarios.mjs'),
+      scenario,
+      JSON.stringify(parameters),
+    ]);
+    for (const [figure, value] of Object.entries(JSON.parse(stdout))) {
+      ((measured[name] ??= {})[figure] ??= []).push(value);
+    }
+  }
+}
+process.stderr.write('\r'.padEnd(61) + '\r');
+
+const of = (name, figure) => {
+  const values = measured[name][figure].toSorted((a, b) => a - b);
+  return values[Math.floor(values.length / 2)];
+};
+const us = (value) => `${value.toFixed(2)} us`;
+const ms = (value) => `${value.toFixed(0)} ms`;
+const bare = of('bare loop', 'us');
+const over = (name) => of(name, 'us') - bare;
+const table = (head, rows) =>
+  [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+const verdict = (met) => (met ? 'met' : 'missed');
+
+const attemptRow = (label, name) => [label, us(of(name, 'us')), us(over(name))];
+const growth = of('start 10000', 'usPerWorker') / of('start 1000', 'usPerWorker');
+const heapSleep = of('start 10000', 'heapPerWorker');
+const heapSignal = of('start 10000, signal', 'heapPerWorker');
+const slope = of('slope', 'heapPerAttempt');
+const bootCount = measurements['boot 10000'][1].workers;
+
+const report = `# What supervision costs
+
+Made by \`npm run bench\`; do not edit. Medians of ${rounds}, each from a process of its own. CPU time (user and system), since
+the machine is shared; boot is wall time. Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}, Nest ${version('@nestjs/core')}.
+
+## One attempt
+
+A worker with \`restart: 'always'\`, \`backoff: 'none'\` and an empty \`run()\`, ${attempts.toLocaleString('en')} attempts in a Nest application;
+the bare loop awaits the same function and, as a restart does, lets the event loop turn once between two.
+
+${table(
+  ['', 'a cycle', 'over the bare loop'],
+  [
+    ['bare loop', us(bare), ''],
+    attemptRow('supervised attempt, all integrations off', 'attempt'),
+    attemptRow('with metrics', 'attempt, metrics'),
+    attemptRow('with health', 'attempt, health'),
+    attemptRow('with tracing (SDK, spans thrown away)', 'attempt, tracing'),
+    attemptRow('with logging (nestjs-pino, three lines an attempt, to /dev/null)', 'attempt, logging'),
+    attemptRow('with all four', 'attempt, all four'),
+    attemptRow('failed attempt and restart, all off', 'restart'),
+    attemptRow('failed attempt and restart, with metrics', 'restart, metrics'),
+  ],
+)}
+
+## Many workers
+
+${table(
+  [
+    'workers',
+    'register and start, per worker',
+    'boot of a Nest application',
+    'the same without WorkerModule',
+  ],
+  [
+    ['10', us(of('start 10', 'usPerWorker')), ms(of('boot 10', 'ms')), ms(of('boot 10', 'bareMs'))],
+    ['1,000', us(of('start 1000', 'usPerWorker')), ms(of('boot 1000', 'ms')), ms(of('boot 1000', 'bareMs'))],
+    [
+      '10,000',
+      us(of('start 10000', 'usPerWorker')),
+      `${ms(of('boot 10000', 'ms'))}${bootCount === 10_000 ? '' : ` (${bootCount})`}`,
+      ms(of('boot 10000', 'bareMs')),
+    ],
+  ],
+)}
+
+## Targets
+
+${table(
+  ['target', 'measured', ''],
+  [
+    [
+      'one supervised attempt with metrics at most 3 us over the bare loop',
+      us(over('attempt, metrics')),
+      verdict(over('attempt, metrics') <= 3),
+    ],
+    [
+      'start of 10,000 workers at most 1.3x per worker of that of 1,000',
+      `${growth.toFixed(2)}x`,
+      verdict(growth <= 1.3),
+    ],
+    [
+      'heap per idle worker at most 4 KiB, in ctx.sleep()',
+      `${heapSleep.toFixed(0)} B`,
+      verdict(heapSleep <= 4096),
+    ],
+    [
+      'heap per idle worker at most 4 KiB, waiting for ctx.signal',
+      `${heapSignal.toFixed(0)} B`,
+      verdict(heapSignal <= 4096),
+    ],
+    [
+      `heap flat over ${restarts.toLocaleString('en')} restarts`,
+      `${slope.toFixed(3)} B a restart`,
+      verdict(Math.abs(slope) < 1),
+    ],
+  ],
+)}
+`;
+process.stdout.write(report);
+if (!short) {
+  mkdirSync(here('results'), { recursive: true });
+  writeFileSync(here('results/supervision.md'), report);
+  writeFileSync(here('results/supervision.json'), `${JSON.stringify(measured, undefined, 2)}\n`);
+}
+
+function version(name) {
+  return JSON.parse(readFileSync(here(`../../node_modules/${name}/package.json`), 'utf8')).version;
+}

@@ -1,0 +1,87 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { vi } from 'vitest';
+import { Program } from './child-process.js';
+import { requireFreshBuild } from './dist.js';
+import { repository } from './repository.js';
+
+/** The sample app as it was built, in a process of its own, with an inbox of its own. */
+export class SampleApp {
+  readonly #program: Program;
+  readonly inbox: string;
+  #url = '';
+
+  private constructor(program: Program, inbox: string) {
+    this.#program = program;
+    this.inbox = inbox;
+  }
+
+  /** Answers once it listens. */
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<SampleApp> {
+    requireFreshBuild('sample-app', 'dist/sample-app/main.js');
+    const inbox = await mkdtemp(join(tmpdir(), 'nestjs-worker-inbox-'));
+    const program = new Program(process.execPath, [`${repository}dist/sample-app/main.js`], {
+      PORT: '0',
+      INBOX: inbox,
+      ...env,
+    });
+    const app = new SampleApp(program, inbox);
+    try {
+      app.#url = await app.#listening();
+    } catch (error) {
+      await app.stop();
+      throw error;
+    }
+    return app;
+  }
+
+  /** Without a slash at its end. */
+  get url(): string {
+    return this.#url;
+  }
+
+  /** What it has logged, line by line. */
+  get log(): readonly string[] {
+    return this.#program.stdout;
+  }
+
+  async get(path: string): Promise<{ status: number; text: string }> {
+    const response = await fetch(`${this.#url}${path}`);
+    return { status: response.status, text: await response.text() };
+  }
+
+  /** The value of a series, named as `/metrics` names it; 0 if there is none. */
+  async metric(series: string): Promise<number> {
+    const { text } = await this.get('/metrics');
+    const line = text.split('\n').find((one) => one.startsWith(`${series} `));
+    return Number(line?.slice(series.length) ?? 0);
+  }
+
+  /** Presses Ctrl-C. */
+  interrupt(): void {
+    this.#program.signal('SIGINT');
+  }
+
+  /** Its exit code, or the signal that ended it. */
+  get ended(): Promise<number | NodeJS.Signals> {
+    return this.#program.ended;
+  }
+
+  async stop(): Promise<void> {
+    await this.#program.stop();
+    await rm(this.inbox, { recursive: true, force: true });
+  }
+
+  async #listening(): Promise<string> {
+    return vi.waitUntil(
+      () => {
+        if (!this.#program.running) {
+          throw new Error(`It has ended: ${[...this.log, ...this.#program.stderr].join('\n')}`);
+        }
+        return /Metrics: +(http.*)\/metrics/.exec(this.log.join('\n'))?.[1];
+      },
+      { timeout: 20_000, interval: 20 },
+    );
+  }
+}
