@@ -47,7 +47,10 @@ export function parseDuration(value: unknown): number | undefined {
   return parsed === undefined || Number.isNaN(parsed) ? undefined : parsed;
 }
 
-/** A duration for people: `'250ms'`, `'3s'`, `'10m'`. */
+/** A duration for people, exact where it matters: `250 ms`, `1500 ms`, `92.5 s`, `10m`, `2d`. */
 export function formatDuration(durationMs: number): string {
-  return Number.isFinite(durationMs) ? ms(Math.round(durationMs)) : 'forever';
+  if (!Number.isFinite(durationMs)) return 'forever';
+  if (durationMs < 10_000) return `${Math.round(durationMs)} ms`;
+  if (durationMs < 600_000) return `${Math.round(durationMs / 100) / 10} s`;
+  return ms(durationMs);
 }

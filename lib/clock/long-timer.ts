@@ -10,6 +10,10 @@ export function setLongTimer(callback: () => void, delayMs: number): () => void 
     const immediate = setImmediate(callback);
     return () => clearImmediate(immediate);
   }
+  return inPieces(callback, delayMs);
+}
+
+function inPieces(callback: () => void, delayMs: number): () => void {
   let remainingMs = delayMs;
   let timeout: NodeJS.Timeout;
   const arm = (): void => {

@@ -1,4 +1,4 @@
-import { type Clock, type Duration, formatDuration, parseDuration, wait } from '../clock/index.js';
+import { type Clock, type Duration, parseDuration, wait } from '../clock/index.js';
 import { InvalidOptionError } from '../errors/index.js';
 import type { AbortReason, ChildKind, WorkEvent } from '../events/index.js';
 import { AttemptAbortedError } from './attempt-aborted-error.js';
@@ -137,7 +137,8 @@ export class AttemptContext implements WorkContext {
   }
 
   heartbeat(): void {
-    this.#observer.beat();
+    // Not when something that an ended attempt left behind calls it: the next one would never stall.
+    if (!this.#cancellation.aborted) this.#observer.beat();
   }
 
   /** @internal Tells the attempt to end. */
@@ -200,6 +201,6 @@ function invalidSleep(name: string, given: unknown): InvalidOptionError {
     option: 'duration',
     given,
     accepted: "a number of milliseconds or a string like '500ms', '3s' or '10m'",
-    cure: `Write for example ctx.sleep('${formatDuration(1000)}').`,
+    cure: `Write for example ctx.sleep('1s').`,
   });
 }

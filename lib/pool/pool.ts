@@ -22,7 +22,7 @@ import {
 import type { SupervisorEnvironment } from '../supervision/index.js';
 import type { Child, ChildSnapshot, StopRequest } from './child.js';
 import { type Closable, shutDownApplication } from './application-shutdown.js';
-import { logLifecycle } from './lifecycle-log.js';
+import { isLogged, logLifecycle } from './lifecycle-log.js';
 import {
   isMiddlewareClass,
   type MiddlewareClass,
@@ -82,6 +82,7 @@ export class Pool implements SupervisorEnvironment {
   #status: PoolStatus = 'idle';
   #shutdown = newShutdown();
   #closed = false;
+  #escalated = false;
   #draining: Promise<StopReport> | undefined;
   #closing: Promise<StopReport> | undefined;
   #startAgain = false;
@@ -95,7 +96,11 @@ export class Pool implements SupervisorEnvironment {
       this.report(`a listener of "${event.type}" events`, error),
     );
     // In the pool's scope: a line about one worker must not carry the log fields of another that stopped it.
-    this.events.on((event) => this.#scope.runInAsyncScope(logLifecycle, undefined, event, this.#logger));
+    this.events.on((event) =>
+      isLogged(event, this.#logger)
+        ? this.#scope.runInAsyncScope(logLifecycle, undefined, event, this.#logger)
+        : undefined,
+    );
   }
 
   get options(): ResolvedPoolOptions {
@@ -280,6 +285,8 @@ export class Pool implements SupervisorEnvironment {
   }
 
   escalate(name: string): void {
+    if (this.#escalated) return;
+    this.#escalated = true;
     this.#say(`Shutting down the application: "${name}" is exhausted and has onExhausted: 'shutdown'`);
     void this.inScope(() => shutDownApplication(this.#app, this));
   }

@@ -27,6 +27,14 @@ export interface ExponentialBackoff {
   readonly jitter: number;
 }
 
+/** What stands where nothing is said. */
+export const defaultBackoff: ExponentialBackoff = Object.freeze({
+  initialMs: 500,
+  factor: 2,
+  maxMs: 60_000,
+  jitter: 0.5,
+});
+
 /** How long to wait before a restart: growing delays, a function, or not at all. */
 export type Backoff = ExponentialBackoff | BackoffFunction | 'none';
 

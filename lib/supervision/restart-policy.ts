@@ -1,6 +1,6 @@
 import type { ExhaustedBecause } from '../events/index.js';
 import type { Outcome } from '../execution/index.js';
-import { type Backoff, delayAfter } from './backoff.js';
+import { type Backoff, defaultBackoff, delayAfter } from './backoff.js';
 import { RestartWindow } from './restart-window.js';
 
 /** After what an attempt is followed by another one. */
@@ -70,4 +70,25 @@ export function decide(
   state.addRestart(now);
   const error = failed ? outcome.error : undefined;
   return { kind: 'restart', delayMs: delayAfter(policy.backoff, Math.max(1, state.failures), error, random) };
+}
+
+/**
+ * The same policy, with a backoff function that cannot fail: where it throws or answers no duration, that is
+ * reported and the default backoff stands in.
+ */
+export function withSafeBackoff<Policy extends RestartPolicy>(
+  policy: Policy,
+  report: (error: unknown) => void,
+): Policy {
+  const { backoff } = policy;
+  if (typeof backoff !== 'function') return policy;
+  const safe = (failures: number, error: unknown): number => {
+    try {
+      return delayAfter(backoff, failures, error, 0);
+    } catch (thrown) {
+      report(thrown);
+      return delayAfter(defaultBackoff, failures, error, 0);
+    }
+  };
+  return { ...policy, backoff: safe };
 }

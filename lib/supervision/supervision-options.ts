@@ -4,6 +4,7 @@ import {
   type Backoff,
   type BackoffFunction,
   type BackoffOptions,
+  defaultBackoff,
   type ExponentialBackoff,
   longestDelay,
 } from './backoff.js';
@@ -69,13 +70,6 @@ export const supervisionOptionNames: readonly (keyof SupervisionOptions)[] = [
   'enabled',
 ];
 
-export const defaultBackoff: ExponentialBackoff = Object.freeze({
-  initialMs: 500,
-  factor: 2,
-  maxMs: 60_000,
-  jitter: 0.5,
-});
-
 const builtIn: ResolvedSupervision = {
   deferredStartMs: 0,
   maxAttempts: 1,
@@ -91,14 +85,16 @@ const builtIn: ResolvedSupervision = {
 };
 
 /**
- * Checks `options` of `owner` and completes them from `defaults`. Throws `InvalidOptionError` for what cannot be
- * meant, contradictions included. `reader` has already refused names that it does not know.
+ * Checks the options of `owner` and completes them: a worker's from `ofPool`, the pool's own from what is built in.
+ * Throws `InvalidOptionError` for what cannot be meant, contradictions included. `reader` has already refused names
+ * that it does not know.
  */
 export function resolveSupervision(
   owner: string,
   reader: OptionReader,
-  defaults: ResolvedSupervision = builtIn,
+  ofPool?: ResolvedSupervision,
 ): ResolvedSupervision {
+  const defaults = ofPool ?? builtIn;
   if (supervisionOptionNames.every((name) => reader.get(name) === undefined)) return defaults;
   const resolved: ResolvedSupervision = {
     deferredStartMs: reader.duration('deferredStart', defaults.deferredStartMs),
@@ -113,7 +109,7 @@ export function resolveSupervision(
     onExhausted: reader.oneOf('onExhausted', defaults.onExhausted, ['unhealthy', 'ignore', 'shutdown']),
     enabled: defaults.enabled && reader.flag('enabled', true),
   };
-  refuseContradictions(reader, resolved, defaults !== builtIn);
+  refuseContradictions(reader, resolved, ofPool !== undefined);
   return resolved;
 }
 
@@ -226,7 +222,7 @@ function refuseContradictions(reader: OptionReader, options: ResolvedSupervision
   if (restart === 'on-failure' && settled('maxAttempts') && maxAttempts - 1 <= restartLimit.max && !resets) {
     reader.refuse(
       'restartLimit',
-      `a max below ${maxAttempts - 1}, the restarts that maxAttempts allows`,
+      `a max below the number of restarts that maxAttempts allows, which is ${maxAttempts - 1}`,
       'It could never be reached, since maxAttempts ends it first: set maxAttempts to Infinity, or remove restartLimit.',
     );
   }

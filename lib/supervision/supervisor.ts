@@ -9,9 +9,9 @@ import {
   type Handler,
   type Outcome,
 } from '../execution/index.js';
-import { delayAfter } from './backoff.js';
-import { decide, RestartState } from './restart-policy.js';
-import { defaultBackoff, type ResolvedSupervision } from './supervision-options.js';
+import { decide, RestartState, withSafeBackoff } from './restart-policy.js';
+import { StallWatch } from './stall-watch.js';
+import type { ResolvedSupervision } from './supervision-options.js';
 
 /** What a supervisor needs from the one who runs it. */
 export interface SupervisorEnvironment extends AttemptEnvironment {
@@ -64,8 +64,7 @@ export class Supervisor implements AttemptObserver {
   #attempt: AttemptContext | undefined;
   /** Ends what is waited for between attempts. */
   #cancelPause: CancelTimer | undefined;
-  #lastBeat = 0;
-  #cancelStallTimer: CancelTimer | undefined;
+  #stallWatch: StallWatch | undefined;
   #cancelGraceTimer: CancelTimer | undefined;
 
   constructor(
@@ -76,7 +75,9 @@ export class Supervisor implements AttemptObserver {
   ) {
     this.#supervised = supervised;
     this.environment = environment;
-    this.policy = this.#withSafeBackoff(policy);
+    this.policy = withSafeBackoff(policy, (error) =>
+      environment.report(`the backoff function of "${supervised.name}"`, error),
+    );
     this.record = new ExecutionRecord(historySize);
     this.#state = new RestartState(this.policy);
   }
@@ -145,7 +146,7 @@ export class Supervisor implements AttemptObserver {
   }
 
   beat(): void {
-    if (this.policy.stallTimeoutMs !== undefined) this.#lastBeat = this.environment.clock.monotonic();
+    this.#stallWatch?.beat();
   }
 
   aborted(reason: AbortReason): void {
@@ -198,7 +199,16 @@ export class Supervisor implements AttemptObserver {
     const attempt = new AttemptContext(this, this.record.id, this.#state.failures + 1);
     this.#attempt = attempt;
     const { maxAttempts, timeoutMs } = this.policy;
-    this.#emit({ type: 'started', attempt: attempt.attempt, maxAttempts, restart, ...this.#stamp() });
+    this.#emit({
+      type: 'started',
+      kind: this.kind,
+      name: this.name,
+      executionId: attempt.executionId,
+      time: this.environment.clock.now(),
+      attempt: attempt.attempt,
+      maxAttempts,
+      restart,
+    });
     // A listener may have stopped it by now, before there was an attempt to abort.
     if (this.#stopReason !== undefined) attempt.abort(this.#stopReason);
     this.#watchForStall(attempt);
@@ -208,7 +218,8 @@ export class Supervisor implements AttemptObserver {
 
   #attemptEnded(attempt: AttemptContext, outcome: Outcome): void {
     this.#attempt = undefined;
-    this.#cancelStallTimer?.();
+    this.#stallWatch?.stop();
+    this.#stallWatch = undefined;
     this.#cancelGraceTimer?.();
     const now = this.environment.clock.monotonic();
     const durationMs = now - attempt.startedAt;
@@ -229,7 +240,15 @@ export class Supervisor implements AttemptObserver {
     if (decision.kind === 'restart') {
       const { delayMs } = decision;
       if (this.#stopReason !== undefined) return this.#cancelledBetweenAttempts(this.#stopReason);
-      this.#emit({ type: 'backoff', delayMs, attempt: this.#state.failures + 1, ...this.#stamp() });
+      this.#emit({
+        type: 'backoff',
+        kind: this.kind,
+        name: this.name,
+        executionId: attempt.executionId,
+        time: this.environment.clock.now(),
+        delayMs,
+        attempt: this.#state.failures + 1,
+      });
       return this.#runAfter(delayMs, true);
     }
     if (decision.kind === 'exhausted') {
@@ -259,7 +278,14 @@ export class Supervisor implements AttemptObserver {
   #emitOutcome(outcome: Outcome, durationMs: number, attempt: AttemptContext): void {
     switch (outcome.kind) {
       case 'succeeded':
-        return this.#emit({ type: 'succeeded', durationMs, ...this.#stamp() });
+        return this.#emit({
+          type: 'succeeded',
+          kind: this.kind,
+          name: this.name,
+          executionId: attempt.executionId,
+          time: this.environment.clock.now(),
+          durationMs,
+        });
       case 'cancelled':
         return this.#emit({ type: 'cancelled', reason: outcome.reason, durationMs, ...this.#stamp() });
       case 'failed':
@@ -280,34 +306,11 @@ export class Supervisor implements AttemptObserver {
   #watchForStall(attempt: AttemptContext): void {
     const { stallTimeoutMs } = this.policy;
     if (stallTimeoutMs === undefined) return;
-    const { clock } = this.environment;
-    this.#lastBeat = attempt.startedAt;
-    // One timer per silence, not one per heartbeat: a heartbeat only notes the time.
-    const check = (): void => {
-      const silentMs = clock.monotonic() - this.#lastBeat;
-      if (silentMs < stallTimeoutMs) {
-        this.#cancelStallTimer = clock.setTimer(check, stallTimeoutMs - silentMs);
-        return;
-      }
+    this.#stallWatch = new StallWatch(this.environment.clock, stallTimeoutMs, (silentMs) => {
       if (attempt.abortedFor !== undefined) return;
       this.#emit({ type: 'stalled', silentMs, ...this.#stamp() });
       attempt.abort('stalled', `no heartbeat for ${Math.round(silentMs)} ms`);
-    };
-    this.#cancelStallTimer = clock.setTimer(check, stallTimeoutMs);
-  }
-
-  #withSafeBackoff(policy: ResolvedSupervision): ResolvedSupervision {
-    const { backoff } = policy;
-    if (typeof backoff !== 'function') return policy;
-    const safe = (failures: number, error: unknown): number => {
-      try {
-        return delayAfter(backoff, failures, error, 0);
-      } catch (thrown) {
-        this.environment.report(`the backoff function of "${this.name}"`, thrown);
-        return delayAfter(defaultBackoff, failures, error, 0);
-      }
-    };
-    return { ...policy, backoff: safe };
+    });
   }
 
   // Spread last into an event: V8 takes a hundred times as long for an object that begins with a spread.

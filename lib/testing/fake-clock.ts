@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import { type CancelTimer, type Clock, type Duration, parseDuration } from '../clock/index.js';
 
 interface Timer {
@@ -40,7 +41,11 @@ export class FakeClock implements Clock {
   }
 
   setTimer(callback: () => void, delayMs: number): CancelTimer {
-    const timer: Timer = { dueAt: this.#elapsedMs + Math.max(0, delayMs), callback };
+    // In the async context of whoever sets it, as real timers are, and not of the test that moves the time.
+    const timer: Timer = {
+      dueAt: this.#elapsedMs + Math.max(0, delayMs),
+      callback: AsyncResource.bind(callback),
+    };
     // After those that are due at the same time: first come, first served.
     const index = this.#timers.findLastIndex((other) => other.dueAt <= timer.dueAt) + 1;
     this.#timers.splice(index, 0, timer);

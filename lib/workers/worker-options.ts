@@ -28,7 +28,7 @@ export interface ResolvedWorkerOptions {
   readonly supervision: ResolvedSupervision;
 }
 
-const workerOptionNames: readonly (keyof WorkerOptions)[] = [
+export const workerOptionNames: readonly (keyof WorkerOptions)[] = [
   ...supervisionOptionNames,
   'name',
   'middlewares',

@@ -1,6 +1,6 @@
 // Each scenario runs in a process of its own and answers numbers: see run.mjs for what they mean.
 import 'reflect-metadata';
-import { createWriteStream } from 'node:fs';
+import { pino } from 'pino';
 import { Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
@@ -126,7 +126,7 @@ const integrations = {
     return [WorkerTracingModule];
   },
   logging: () => [
-    LoggerModule.forRoot({ pinoHttp: { stream: createWriteStream('/dev/null') } }),
+    LoggerModule.forRoot({ pinoHttp: { stream: pino.destination('/dev/null') } }),
     WorkerLoggingModule,
   ],
 };

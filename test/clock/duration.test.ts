@@ -63,10 +63,11 @@ describe('parseDuration', () => {
 
 describe('formatDuration', () => {
   it.each([
-    [0, '0ms'],
-    [0.4, '0ms'],
-    [250, '250ms'],
-    [3_000, '3s'],
+    [0, '0 ms'],
+    [0.4, '0 ms'],
+    [250, '250 ms'],
+    [1_500, '1500 ms'],
+    [92_540, '92.5 s'],
     [600_000, '10m'],
     [7_200_000, '2h'],
     [Infinity, 'forever'],

@@ -29,21 +29,28 @@ const samples: Record<string, [make: Make, words: RegExp]> = {
   ],
   NextCalledTwiceError: [() => new root.NextCalledTwiceError('Timing'), /Timing called next\(\) twice/],
   PeerNotFoundError: [
-    () => new root.PeerNotFoundError('WorkerLoggingModule', 'no PinoLogger is provided', 'Import LoggerModule.'),
+    () =>
+      new root.PeerNotFoundError('WorkerLoggingModule', 'no PinoLogger is provided', 'Import LoggerModule.'),
     /WorkerLoggingModule was imported, but no PinoLogger.*Import LoggerModule\./,
   ],
   PoolOptionsConflictError: [
     () => new root.PoolOptionsConflictError(['timeout', 'backoff']),
     /\(timeout, backoff\).*forRoot\(\).*once/,
   ],
-  PoolStoppingError: [() => new root.PoolStoppingError('Adding worker "x"'), /^Adding worker "x" was refused/],
+  PoolStoppingError: [
+    () => new root.PoolStoppingError('Adding worker "x"'),
+    /^Adding worker "x" was refused/,
+  ],
   WorkerDisabledError: [() => new root.WorkerDisabledError('relay'), /"relay" is disabled.*`enabled: true`/],
   WorkerNotFoundError: [() => new root.WorkerNotFoundError('x', ['a', 'b']), /"x"; registered are "a", "b"/],
   WorkerNotStaticError: [
     () => new root.WorkerNotStaticError('Relay in A', 'request-scoped'),
     /Relay in A is request-scoped.*Remove the scope/,
   ],
-  WorkerStuckError: [() => new root.WorkerStuckError('relay', 'id-1'), /"relay".*id-1.*never runs beside itself/],
+  WorkerStuckError: [
+    () => new root.WorkerStuckError('relay', 'id-1'),
+    /"relay".*id-1.*never runs beside itself/,
+  ],
   WorkerWithoutRunError: [() => new root.WorkerWithoutRunError('Relay in A'), /Relay in A.*no run\(\).*Add/],
 };
 

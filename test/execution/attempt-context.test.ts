@@ -186,6 +186,13 @@ describe('the context', () => {
     expect(attempt.beats).toBe(2);
   });
 
+  it('passes no heartbeat on once the attempt has ended', async () => {
+    const attempt = new TestAttempt();
+    await attempt.execute(() => undefined);
+    attempt.context.heartbeat();
+    expect(attempt.beats).toBe(0);
+  });
+
   it('has a tracer that works without OpenTelemetry', () => {
     const { tracer } = new TestAttempt().context;
     const result = tracer.startActiveSpan('fetch', (span) => {

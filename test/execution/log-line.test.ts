@@ -46,6 +46,7 @@ describe('noLogger', () => {
   it('wants no line', () => {
     expect(noLogger.isEnabled?.('error')).toBe(false);
     expect(noLogger.child({ a: 1 })).toBe(noLogger);
-    for (const level of ['debug', 'log', 'warn', 'error'] as const) expect(noLogger[level]('x')).toBeUndefined();
+    for (const level of ['debug', 'log', 'warn', 'error'] as const)
+      expect(noLogger[level]('x')).toBeUndefined();
   });
 });

@@ -3,7 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { OptionReader } from '../../lib/execution/index.js';
 
 const read = (values: object, path?: string): OptionReader =>
-  new OptionReader('worker "relay" (Relay in AppModule)', values, ['delay', 'count', 'mode', 'on', 'fn'], path);
+  new OptionReader(
+    'worker "relay" (Relay in AppModule)',
+    values,
+    ['delay', 'count', 'mode', 'on', 'fn'],
+    path,
+  );
 
 /** Each kind of value with those that it refuses, and the words that the message must have for them. */
 const refused: [what: string, use: (given: unknown) => unknown, given: unknown[], words: RegExp][] = [
@@ -46,22 +51,25 @@ const refused: [what: string, use: (given: unknown) => unknown, given: unknown[]
 ];
 
 describe('OptionReader', () => {
-  it.each(refused)('refuses a bad %s in words that name option, owner, value and cure', (name, use, given, words) => {
-    for (const value of given) {
-      let thrown: unknown;
-      try {
-        use(value);
-      } catch (error) {
-        thrown = error;
+  it.each(refused)(
+    'refuses a bad %s in words that name option, owner, value and cure',
+    (name, use, given, words) => {
+      for (const value of given) {
+        let thrown: unknown;
+        try {
+          use(value);
+        } catch (error) {
+          thrown = error;
+        }
+        expect(thrown, `for ${String(value)}`).toBeInstanceOf(InvalidOptionError);
+        const { message } = thrown as Error;
+        expect(message).toContain(`Option "${name}" of worker "relay" (Relay in AppModule) is `);
+        expect(message).toContain(typeof value === 'string' ? `'${value}'` : 'is ');
+        expect(message).toMatch(words);
+        expect(thrown).toMatchObject({ option: name, owner: 'worker "relay" (Relay in AppModule)' });
       }
-      expect(thrown, `for ${String(value)}`).toBeInstanceOf(InvalidOptionError);
-      const { message } = thrown as Error;
-      expect(message).toContain(`Option "${name}" of worker "relay" (Relay in AppModule) is `);
-      expect(message).toContain(typeof value === 'string' ? `'${value}'` : 'is ');
-      expect(message).toMatch(words);
-      expect(thrown).toMatchObject({ option: name, owner: 'worker "relay" (Relay in AppModule)' });
-    }
-  });
+    },
+  );
 
   it('refuses an option that it does not know, with the list of those that there are', () => {
     expect(() => read({ cuont: 3 })).toThrow(
@@ -86,7 +94,10 @@ describe('OptionReader', () => {
   });
 
   it('answers the fallback for what is not given, also as undefined', () => {
-    for (const reader of [read({}), read({ delay: undefined, count: undefined, mode: undefined, on: undefined })]) {
+    for (const reader of [
+      read({}),
+      read({ delay: undefined, count: undefined, mode: undefined, on: undefined }),
+    ]) {
       expect(reader.duration('delay', 5)).toBe(5);
       expect(reader.duration('delay', undefined)).toBeUndefined();
       expect(reader.count('count', 5)).toBe(5);

@@ -31,7 +31,10 @@ const endings: Record<Ending, Handler> = {
 type Expected = Outcome['kind'];
 
 /** How each ending counts, by the reason for which the attempt was aborted before it. */
-const table: Record<AbortReason | 'nothing', Record<Exclude<Ending, 'reason' | 'wrapped reason'>, Expected>> = {
+const table: Record<
+  AbortReason | 'nothing',
+  Record<Exclude<Ending, 'reason' | 'wrapped reason'>, Expected>
+> = {
   nothing: {
     value: 'succeeded',
     'own error': 'failed',
@@ -98,16 +101,22 @@ describe('the outcome of an attempt', () => {
     },
   );
 
-  it.each(['timeout', 'stalled'] as const)('names the abort when the reason comes back (%s)', async (reason) => {
-    for (const ending of ['value', 'reason', 'wrapped reason', 'other AbortError'] as const) {
-      const outcome = await outcomeOf(endings[ending], reason);
-      expect(outcome).toMatchObject({ error: { code: 'ATTEMPT_ABORTED', reason } });
-    }
-  });
+  it.each(['timeout', 'stalled'] as const)(
+    'names the abort when the reason comes back (%s)',
+    async (reason) => {
+      for (const ending of ['value', 'reason', 'wrapped reason', 'other AbortError'] as const) {
+        const outcome = await outcomeOf(endings[ending], reason);
+        expect(outcome).toMatchObject({ error: { code: 'ATTEMPT_ABORTED', reason } });
+      }
+    },
+  );
 
-  it.each(['timeout', 'stalled'] as const)('keeps an own error thrown after the abort (%s)', async (reason) => {
-    expect(await outcomeOf(endings['own error'], reason)).toMatchObject({ error: boom });
-  });
+  it.each(['timeout', 'stalled'] as const)(
+    'keeps an own error thrown after the abort (%s)',
+    async (reason) => {
+      expect(await outcomeOf(endings['own error'], reason)).toMatchObject({ error: boom });
+    },
+  );
 
   it('keeps the value', async () => {
     expect(await outcomeOf(endings.value, 'nothing')).toEqual({ kind: 'succeeded', value: 7 });

@@ -64,7 +64,10 @@ describe('ExecutionRecord', () => {
       at(3, { type: 'cancelled', durationMs: 2, reason: 'stop-requested' }),
     ];
     expect(folded([...stopped, at(4, { type: 'deferred', delayMs: 5 })]).stopReason).toBeUndefined();
-    const again = folded([...stopped, at(9, { type: 'started', attempt: 1, maxAttempts: 3, restart: false })]);
+    const again = folded([
+      ...stopped,
+      at(9, { type: 'started', attempt: 1, maxAttempts: 3, restart: false }),
+    ]);
     expect(again).toMatchObject({ attempt: 1, restarts: 0, startedAt: 9 });
     expect(again.endedAt).toBeUndefined();
     expect(again.stopReason).toBeUndefined();
@@ -99,7 +102,9 @@ describe('EventRing', () => {
     fc.assert(
       fc.property(fc.integer({ min: 0, max: 20 }), fc.integer({ min: 0, max: 100 }), (capacity, count) => {
         const ring = new EventRing(capacity);
-        const all = Array.from({ length: count }, (_, time) => at(time, { type: 'registered', enabled: true }));
+        const all = Array.from({ length: count }, (_, time) =>
+          at(time, { type: 'registered', enabled: true }),
+        );
         all.forEach((event) => ring.add(event));
         const { events, dropped } = ring.history();
         expect(events).toEqual(capacity === 0 ? [] : all.slice(-capacity));

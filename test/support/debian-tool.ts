@@ -75,7 +75,8 @@ async function unpack(name: string, root: string, env: NodeJS.ProcessEnv): Promi
     await apt('update');
     await apt('install', '--download-only', '--no-install-recommends', name);
     for (const file of await readdir(`${work}/cache/archives`)) {
-      if (file.endsWith('.deb')) await run('dpkg-deb', ['-x', `${work}/cache/archives/${file}`, `${work}/root`]);
+      if (file.endsWith('.deb'))
+        await run('dpkg-deb', ['-x', `${work}/cache/archives/${file}`, `${work}/root`]);
     }
     await rename(`${work}/root`, root).catch((error: unknown) => {
       // Another run was first.

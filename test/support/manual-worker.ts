@@ -45,7 +45,11 @@ export class ManualWorker implements RunnableWorker {
     this.attempts.push(attempt);
     this.running++;
     this.mostAtOnce = Math.max(this.mostAtOnce, this.running);
-    if (this.#obedient) ctx.signal.addEventListener('abort', () => attempt.fail(ctx.signal.reason));
+    if (this.#obedient) {
+      const obey = (): void => attempt.fail(ctx.signal.reason);
+      ctx.signal.addEventListener('abort', obey);
+      if (ctx.signal.aborted) obey();
+    }
     try {
       return await attempt.promise;
     } finally {

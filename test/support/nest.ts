@@ -10,7 +10,12 @@ import { Logger, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
-import { type RunnableWorker, type WorkerContext, WorkerPoolService, type WorkEventType } from 'nestjs-worker';
+import {
+  type RunnableWorker,
+  type WorkerContext,
+  WorkerPoolService,
+  type WorkEventType,
+} from 'nestjs-worker';
 import { type EventRecorder, recordEvents } from 'nestjs-worker/testing';
 import { onTestFinished } from 'vitest';
 

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import { Program } from './child-process.js';
+import { Program } from './program.js';
 import { findDebianTool } from './debian-tool.js';
 
 export interface Sample {
@@ -58,7 +58,7 @@ export class Prometheus {
 
   /** Answers an instant query. */
   async query(promql: string): Promise<Sample[]> {
-    const response = await fetch(`${this.#url}/api/v1/query?${new URLSearchParams({ query: promql })}`);
+    const response = await fetch(`${this.#url}/api/v1/query?query=${encodeURIComponent(promql)}`);
     if (!response.ok) throw new Error(`${promql}: ${await response.text()}`);
     const { data } = (await response.json()) as Answer;
     return data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));

@@ -39,7 +39,9 @@ export class RecordingLogger implements WorkLogger {
   }
 
   messages(level?: LogLevel): string[] {
-    return this.lines.filter((line) => level === undefined || line.level === level).map((line) => line.message);
+    return this.lines
+      .filter((line) => level === undefined || line.level === level)
+      .map((line) => line.message);
   }
 
   #add(level: LogLevel, message: string, fields?: LogFields): void {

@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { vi } from 'vitest';
-import { Program } from './child-process.js';
-import { requireFreshBuild } from './dist.js';
+import { Program } from './program.js';
+import { requireFreshSampleApp } from './dist.js';
 import { repository } from './repository.js';
 
 /** The sample app as it was built, in a process of its own, with an inbox of its own. */
@@ -19,7 +19,7 @@ export class SampleApp {
 
   /** Answers once it listens. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<SampleApp> {
-    requireFreshBuild('sample-app', 'dist/sample-app/main.js');
+    requireFreshSampleApp();
     const inbox = await mkdtemp(join(tmpdir(), 'nestjs-worker-inbox-'));
     const program = new Program(process.execPath, [`${repository}dist/sample-app/main.js`], {
       PORT: '0',

@@ -1,7 +1,13 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, ModuleRef } from '@nestjs/core';
 import { PeerNotFoundError } from '../../errors/index.js';
-import { logFields } from '../../execution/index.js';
+import {
+  currentContext,
+  type LogFields,
+  logFields,
+  LogLine,
+  type WorkLogger,
+} from '../../execution/index.js';
 import { NestWorkLogger, type Pool, POOL } from '../../pool/index.js';
 
 type Bindings = Readonly<Record<string, string>>;
@@ -53,8 +59,19 @@ export class PinoBindingsService implements OnModuleInit {
 
 /** Inside a run the pino context names the execution already; saying it twice would put each field there twice. */
 class NamedByContextLogger extends NestWorkLogger {
-  override child(): this {
-    return this;
+  override child(fields: LogFields): WorkLogger {
+    return new NamedByContextLogger({ ...this.bound, ...fields });
+  }
+
+  protected override line(message: string, fields?: LogFields): LogLine {
+    const ctx = currentContext();
+    const all = { ...this.bound, ...fields };
+    if (ctx === undefined) return new LogLine(message, all);
+    const named = logFields(ctx.kind, ctx.name, ctx.executionId);
+    return new LogLine(
+      message,
+      Object.fromEntries(Object.entries(all).filter(([key, value]) => named[key] !== value)),
+    );
   }
 }
 

@@ -19,9 +19,10 @@ export class Program {
     if (stdout === null || stderr === null) throw new Error('It has no pipes');
     createInterface(stdout).on('line', (line) => this.stdout.push(line));
     createInterface(stderr).on('line', (line) => this.stderr.push(line));
-    this.ended = once(this.#child, 'close').then(
-      ([code, signal]: [number | null, NodeJS.Signals | null]) => code ?? signal ?? 'SIGKILL',
-    );
+    this.ended = once(this.#child, 'close').then((result) => {
+      const [code, signal] = result as [number, null] | [null, NodeJS.Signals];
+      return code ?? signal;
+    });
   }
 
   get running(): boolean {

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { Prometheus, type Sample } from '../support/prometheus.js';
+import { SampleApp } from '../support/sample-app.js';
+
+// It runs in real time.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+const soon = { timeout: 30_000, interval: 200 };
+
+/** Values by worker. */
+const byWorker = (samples: readonly Sample[]): Record<string, number> =>
+  Object.fromEntries(samples.map(({ labels, value }) => [labels['worker'], value]));
+
+describe('a real Prometheus that scrapes the sample app', () => {
+  let app: SampleApp;
+  let prometheus: Prometheus;
+
+  beforeAll(async () => {
+    app = await SampleApp.start();
+    prometheus = await Prometheus.start(app.url);
+  }, 240_000);
+
+  afterAll(async () => {
+    await prometheus?.stop();
+    await app?.stop();
+  });
+
+  const query = (promql: string): Promise<Sample[]> => prometheus.query(promql);
+  const values = async (promql: string): Promise<number[]> => (await query(promql)).map(({ value }) => value);
+
+  it('finds it up', async () => {
+    await expect.poll(() => values('up{job="sample-app"}'), soon).toEqual([1]);
+  });
+
+  it('sees every worker running', async () => {
+    await expect
+      .poll(async () => byWorker(await query('max_over_time(worker_running[1m])')), soon)
+      .toEqual({ 'scan-ingest': 1, 'scan-relay': 1, 'carrier-status': 1 });
+    const steady = 'worker_running{worker!="carrier-status"}';
+    expect(byWorker(await query(steady))).toEqual({ 'scan-ingest': 1, 'scan-relay': 1 });
+  });
+
+  it('counts attempts and restarts by worker', async () => {
+    const restarted = 'sum by (worker) (worker_executions_total{status="restarted"})';
+    await expect
+      .poll(async () => byWorker(await query(restarted))['carrier-status'], soon)
+      .toBeGreaterThanOrEqual(2);
+
+    const started = byWorker(await query('sum by (worker) (worker_executions_total{status="started"})'));
+    expect(started).toMatchObject({ 'scan-ingest': 1, 'scan-relay': 1 });
+    expect(started['carrier-status']).toBeGreaterThanOrEqual(3);
+
+    // From one scrape, so these hold exactly: what is started more than once is restarted, and each failure ended one.
+    const once =
+      'worker_executions_total{status="started"} - ignoring (status) worker_executions_total{status="restarted"}';
+    expect(await values(once)).toEqual([1, 1, 1]);
+    const ended = [
+      'worker_executions_total{status="started"}',
+      'worker_executions_total{status="error"}',
+      'worker_running',
+    ].join(' - ignoring (status) ');
+    expect(await values(ended)).toEqual([0, 0, 0]);
+  });
+
+  it('has a rate from the first failure on, since every series is there from the start', async () => {
+    const failures = 'increase(worker_executions_total{worker="carrier-status",status="error"}[1m])';
+    await expect.poll(async () => (await values(failures))[0], soon).toBeGreaterThan(0);
+    expect(await values('sum(worker_executions_total{worker="scan-ingest",status="error"})')).toEqual([0]);
+  });
+
+  it('has the durations of attempts and of marks', async () => {
+    const failures = 'worker_attempt_duration_seconds_count{worker="carrier-status"}';
+    expect((await values(failures))[0]).toBeGreaterThanOrEqual(2);
+
+    const slowest =
+      'histogram_quantile(0.99, sum by (le) (worker_mark_duration_seconds_bucket{worker="scan-ingest",action="read"}))';
+    const [seconds = Number.NaN] = await values(slowest);
+    expect(seconds).toBeGreaterThan(0);
+    expect(seconds).toBeLessThan(10);
+  });
+
+  it('agrees with the app on how many scans went through', async () => {
+    const lines = 'sum(parcel_scan_lines_total{result="ingested"})';
+    await expect.poll(() => values(`${lines} == on() parcel_scans_relayed_total`), soon).toHaveLength(1);
+    expect(await values(lines)).toEqual([await app.metric('parcel_scans_relayed_total')]);
+  });
+});
