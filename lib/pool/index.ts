@@ -1,14 +1,8 @@
+export type { Closable } from './application-shutdown.js';
 export type { Child, ChildSnapshot, StopRequest } from './child.js';
 export { shareClass } from './shared-class.js';
 export { NestWorkLogger } from './nest-logger.service.js';
-export {
-  type Closable,
-  type Orphan,
-  Pool,
-  type PoolSnapshot,
-  type PoolStatus,
-  type StopReport,
-} from './pool.js';
+export { Pool, type PoolSnapshot, type PoolStatus } from './pool.js';
 export {
   type MiddlewareClass,
   type MiddlewareReference,
@@ -17,3 +11,4 @@ export {
 } from './pool-options.js';
 export { PoolModule } from './pool.module.js';
 export { POOL } from './pool.tokens.js';
+export type { Orphan, StopReport } from './stop-children.js';

@@ -20,7 +20,7 @@ import {
   type WorkTracer,
 } from '../execution/index.js';
 import type { SupervisorEnvironment } from '../supervision/index.js';
-import type { Child, ChildSnapshot, StopRequest } from './child.js';
+import type { Child, ChildSnapshot } from './child.js';
 import { type Closable, shutDownApplication } from './application-shutdown.js';
 import { isLogged, logLifecycle } from './lifecycle-log.js';
 import {
@@ -31,24 +31,10 @@ import {
   type ResolvedPoolOptions,
   resolvePoolOptions,
 } from './pool-options.js';
-
-export type { Closable };
+import { stopChildren, type StopReport } from './stop-children.js';
 
 /** Where a pool stands. `closed` is for ever: the app that it belonged to has shut down. */
 export type PoolStatus = 'idle' | 'started' | 'draining' | 'stopped' | 'closed';
-
-/** What did not end in time. */
-export interface Orphan {
-  readonly kind: ChildKind;
-  readonly name: string;
-}
-
-/** How a stop went. */
-export interface StopReport {
-  /** What still runs although it was told to end. Empty when all went well. */
-  readonly orphans: readonly Orphan[];
-  readonly durationMs: number;
-}
 
 /** All that is known of a pool at one moment. */
 export interface PoolSnapshot {
@@ -248,7 +234,12 @@ export class Pool implements SupervisorEnvironment {
    */
   stop(timeoutMs = this.#options.shutdownTimeoutMs): Promise<StopReport> {
     this.#startAgain = false;
-    this.#draining ??= this.inScope(() => this.#drain(timeoutMs));
+    // There before the first child is told: whoever that wakes up finds the pool draining, and can join in.
+    if (this.#draining === undefined) {
+      let end!: (report: StopReport) => void;
+      this.#draining = new Promise((resolve) => (end = resolve));
+      void this.inScope(() => this.#drain(timeoutMs)).then(end);
+    }
     return this.#draining;
   }
 
@@ -325,41 +316,11 @@ export class Pool implements SupervisorEnvironment {
     return report;
   }
 
-  async #stop(children: readonly Child[], reason: AbortReason, timeoutMs: number): Promise<StopReport> {
-    const { clock } = this;
-    const begin = clock.monotonic();
-    const deadline = begin + timeoutMs;
-    const timing = { reason, deadline, abortAt: Math.max(begin, deadline - this.#options.abortMarginMs) };
-    // Not by `active`: who was started again meanwhile has ended all the same.
-    const unended = new Set(children);
-    const stopAll = (drains: Child['drains'], feedersEnded: Promise<void>): Promise<unknown> => {
-      const request: StopRequest = { ...timing, feedersEnded };
-      const stopOne = async (child: Child): Promise<void> => {
-        await child.stop(request);
-        unended.delete(child);
-      };
-      return Promise.all(children.filter((child) => child.drains === drains).map(stopOne));
-    };
-    const feedersEnded = stopAll('first', Promise.resolve()).then(() => {});
-    await endOrDeadline(Promise.all([feedersEnded, stopAll('last', feedersEnded)]), clock, timeoutMs);
-
-    const orphaned = [...unended];
-    orphaned.forEach((child) => child.abandon());
-    return Object.freeze({
-      orphans: Object.freeze(orphaned.map(({ kind, name }) => Object.freeze({ kind, name }))),
-      durationMs: clock.monotonic() - begin,
-    });
+  #stop(children: readonly Child[], reason: AbortReason, timeoutMs: number): Promise<StopReport> {
+    const { abortMarginMs, clock } = this.#options;
+    const report = (what: string, error: unknown): void => this.report(what, error);
+    return stopChildren(children, { reason, timeoutMs, abortMarginMs, clock, report });
   }
-}
-
-function endOrDeadline(end: Promise<unknown>, clock: Clock, timeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const cancelTimer = clock.setTimer(resolve, timeoutMs);
-    void end.then(() => {
-      cancelTimer();
-      resolve();
-    });
-  });
 }
 
 function newShutdown(): AbortController {

@@ -4,9 +4,9 @@ import { WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { FakeClock } from 'nestjs-worker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { bootContext, happened, poolOf, recordEventsOf, settle, UntilAborted } from '../../support/nest.js';
-import { parentOf, Spans } from './spans.js';
+import { parentOf, spansOfThisFile } from './spans.js';
 
-const spans = new Spans();
+const spans = spansOfThisFile();
 let clock: FakeClock;
 beforeEach(() => {
   clock = new FakeClock();

@@ -4,9 +4,9 @@ import { currentTracer, type RunnableWorker, Worker, type WorkerContext, WorkerM
 import { WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { describe, expect, it } from 'vitest';
 import { bootContext, happened, poolOf, recordEventsOf, settle, UntilAborted } from '../../support/nest.js';
-import { activeSpan, parentOf, Spans } from './spans.js';
+import { activeSpan, parentOf, spansOfThisFile } from './spans.js';
 
-const spans = new Spans();
+const spans = spansOfThisFile();
 const tracer = trace.getTracer('app');
 
 /** Something that is instrumented and knows nothing of workers. */

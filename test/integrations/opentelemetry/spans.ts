@@ -12,7 +12,9 @@ import { afterAll, beforeEach } from 'vitest';
 
 /** The real SDK, as an app would set it up, with what it has exported and what it has begun. */
 export class Spans {
-  readonly exporter = new InMemorySpanExporter();
+  readonly #exporter = new InMemorySpanExporter();
+  readonly #contextManager = new AsyncLocalStorageContextManager().enable();
+  readonly #provider: BasicTracerProvider;
   begun = 0;
 
   constructor() {
@@ -22,27 +24,36 @@ export class Spans {
       forceFlush: async () => undefined,
       shutdown: async () => undefined,
     };
-    const provider = new BasicTracerProvider({
-      spanProcessors: [new WorkerSpanProcessor(), counting, new SimpleSpanProcessor(this.exporter)],
+    this.#provider = new BasicTracerProvider({
+      spanProcessors: [new WorkerSpanProcessor(), counting, new SimpleSpanProcessor(this.#exporter)],
     });
-    const contextManager = new AsyncLocalStorageContextManager().enable();
-    context.setGlobalContextManager(contextManager);
-    trace.setGlobalTracerProvider(provider);
-    beforeEach(() => {
-      this.exporter.reset();
-      this.begun = 0;
-    });
-    afterAll(async () => {
-      trace.disable();
-      context.disable();
-      contextManager.disable();
-      await provider.shutdown();
-    });
+    context.setGlobalContextManager(this.#contextManager);
+    trace.setGlobalTracerProvider(this.#provider);
   }
 
   ended(name?: string): ReadableSpan[] {
-    return this.exporter.getFinishedSpans().filter((span) => name === undefined || span.name === name);
+    return this.#exporter.getFinishedSpans().filter((span) => name === undefined || span.name === name);
   }
+
+  reset(): void {
+    this.#exporter.reset();
+    this.begun = 0;
+  }
+
+  async shutdown(): Promise<void> {
+    trace.disable();
+    context.disable();
+    this.#contextManager.disable();
+    await this.#provider.shutdown();
+  }
+}
+
+/** Sets the SDK up for the tests of a file. */
+export function spansOfThisFile(): Spans {
+  const spans = new Spans();
+  beforeEach(() => spans.reset());
+  afterAll(() => spans.shutdown());
+  return spans;
 }
 
 /** Id of the span that `span` was started in, if any. */

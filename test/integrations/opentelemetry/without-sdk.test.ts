@@ -1,7 +1,7 @@
 import { trace } from '@opentelemetry/api';
 import { currentTracer, WorkerModule } from 'nestjs-worker';
 import { WorkerSpanProcessor, WorkerTracingModule } from 'nestjs-worker/opentelemetry';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { bootContext, happened, poolOf } from '../../support/nest.js';
 import { Spans } from './spans.js';
 
@@ -12,10 +12,11 @@ describe('WorkerTracingModule', () => {
     await happened(app, 'succeeded', 'early');
 
     expect(trace.getActiveSpan()).toBeUndefined();
-    const { ended } = late();
+    const spans = new Spans();
+    onTestFinished(() => spans.shutdown());
     poolOf(app).register({ run: async () => undefined }, { name: 'late' });
     await happened(app, 'succeeded', 'late');
-    expect(ended()).toEqual(['worker late']);
+    expect(spans.ended().map(({ name }) => name)).toEqual(['worker late']);
   });
 });
 
@@ -48,13 +49,3 @@ describe('WorkerSpanProcessor', () => {
     expect(processor.onEnd()).toBeUndefined();
   });
 });
-
-function late() {
-  const spans = lateSpans();
-  return { ended: () => spans.ended().map(({ name }) => name) };
-}
-
-const lateSpans = (() => {
-  let spans: Spans | undefined;
-  return () => (spans ??= new Spans());
-})();

@@ -1,0 +1,71 @@
+import type { Clock } from '../clock/index.js';
+import type { AbortReason, ChildKind } from '../events/index.js';
+import type { Child, StopRequest } from './child.js';
+
+/** What did not end in time. */
+export interface Orphan {
+  readonly kind: ChildKind;
+  readonly name: string;
+}
+
+/** How a stop went. */
+export interface StopReport {
+  /** What still runs although it was told to end. Empty when all went well. */
+  readonly orphans: readonly Orphan[];
+  readonly durationMs: number;
+}
+
+interface StopOrder {
+  readonly reason: AbortReason;
+  readonly timeoutMs: number;
+  readonly abortMarginMs: number;
+  readonly clock: Clock;
+  /** Told when a child breaks its promise never to fail. */
+  report(what: string, error: unknown): void;
+}
+
+/**
+ * Stops children within one time budget: those that take in work at once, those that are fed by them once these
+ * have ended. At the deadline the rest is abandoned and named. Never rejects.
+ */
+export async function stopChildren(children: readonly Child[], order: StopOrder): Promise<StopReport> {
+  const { clock, reason, timeoutMs, abortMarginMs } = order;
+  const begin = clock.monotonic();
+  const deadline = begin + timeoutMs;
+  // Not by `active`: who was started again meanwhile has ended all the same.
+  const unended = new Set(children);
+
+  const stopOne = async (child: Child, feedersEnded: Promise<void>): Promise<void> => {
+    const abortAt = Math.max(begin, deadline - abortMarginMs);
+    const request: StopRequest = { reason, deadline, abortAt, feedersEnded };
+    try {
+      await child.stop(request);
+      unended.delete(child);
+    } catch (error) {
+      order.report(`stopping ${child.kind} "${child.name}"`, error);
+    }
+  };
+  const stopAll = async (drains: Child['drains'], feedersEnded: Promise<void>): Promise<void> => {
+    const concerned = children.filter((child) => child.drains === drains);
+    await Promise.all(concerned.map((child) => stopOne(child, feedersEnded)));
+  };
+  const feedersEnded = stopAll('first', Promise.resolve());
+  await endOrDeadline(Promise.all([feedersEnded, stopAll('last', feedersEnded)]), clock, timeoutMs);
+
+  const orphaned = [...unended];
+  orphaned.forEach((child) => child.abandon());
+  return Object.freeze({
+    orphans: Object.freeze(orphaned.map(({ kind, name }) => Object.freeze({ kind, name }))),
+    durationMs: clock.monotonic() - begin,
+  });
+}
+
+function endOrDeadline(end: Promise<unknown>, clock: Clock, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const cancelTimer = clock.setTimer(resolve, timeoutMs);
+    void end.then(() => {
+      cancelTimer();
+      resolve();
+    });
+  });
+}
