@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { LoggerModule } from 'nestjs-pino';
+import { destination } from 'pino';
 import { WorkerModule } from 'nestjs-worker';
 import { WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { WorkerLoggingModule } from 'nestjs-worker/pino';
@@ -10,9 +11,12 @@ import { IngestModule } from './ingest/ingest.module.js';
 import { OperationsModule } from './operations/operations.module.js';
 import { RelayModule } from './relay/relay.module.js';
 
+// Nest ends the process by the signal that it got; lines that pino has not written by then would be lost.
+const stream = destination({ sync: true });
+
 @Module({
   imports: [
-    LoggerModule.forRoot({ pinoHttp: { autoLogging: false, base: null } }),
+    LoggerModule.forRoot({ pinoHttp: { autoLogging: false, base: null, stream } }),
     PrometheusModule.register({ global: true }),
     WorkerModule.forRoot({ maxAttempts: Infinity, shutdownTimeout: '20s' }),
     WorkerLoggingModule,

@@ -7,8 +7,7 @@ import { settings } from './settings.js';
 const app = await NestFactory.create(AppModule, { bufferLogs: true });
 const logger = app.get(Logger);
 app.useLogger(logger);
-// Ended by a signal, a process would lose the lines that pino has not written yet.
-app.enableShutdownHooks([], { useProcessExit: true });
+app.enableShutdownHooks();
 await app.listen(settings.port, '127.0.0.1');
 
 const url = await app.getUrl();

@@ -65,7 +65,10 @@ function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<stri
     case 'failed': {
       const { error, durationMs } = event;
       // A copy: pino's error serializer writes into what it is given, and events are frozen.
-      return [`failed after ${formatDuration(durationMs)}: ${error.message}`, { err: { ...error } }];
+      return [
+        `failed after ${formatDuration(durationMs)}: ${error.message}`,
+        { err: { type: error.name, ...error } },
+      ];
     }
     case 'cancelled':
       return [`stopped (${event.reason})`];

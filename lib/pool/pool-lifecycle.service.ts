@@ -55,7 +55,8 @@ export class PoolLifecycleService
   #start(): void {
     const refused = this.#shutdownGate.guard(this.explorer.instances());
     if (refused.length > 0) {
-      this.pool.logger.debug(
+      this.pool.say(
+        'debug',
         `The onModuleDestroy of ${refused.join(', ')} cannot be held back until workers have ended: it may run before`,
       );
     }
@@ -67,7 +68,8 @@ export class PoolLifecycleService
   #warnWithoutShutdownHooks(): void {
     if (process.listenerCount('SIGTERM') > 0 || process.listenerCount('SIGINT') > 0 || this.pool.draining)
       return;
-    this.pool.logger.warn(
+    this.pool.say(
+      'warn',
       'Shutdown hooks are not enabled: on SIGTERM this process dies at once and workers are cut off. ' +
         'Call app.enableShutdownHooks() before app.listen()',
     );

@@ -20,9 +20,11 @@ export type MiddlewareClass = new (...dependencies: never[]) => Middleware;
 export type MiddlewareReference = MiddlewareFunction | Middleware | MiddlewareClass;
 
 export function isMiddlewareClass(listed: MiddlewareReference): listed is MiddlewareClass {
+  if (typeof listed !== 'function') return false;
+  // `use` may also be a property, which only instances have: then the keyword tells.
   return (
-    typeof listed === 'function' &&
-    typeof (listed.prototype as Partial<Middleware> | undefined)?.use === 'function'
+    typeof (listed.prototype as Partial<Middleware> | undefined)?.use === 'function' ||
+    Function.prototype.toString.call(listed).startsWith('class')
   );
 }
 

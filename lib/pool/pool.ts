@@ -13,6 +13,7 @@ import { type AbortReason, type ChildKind, EventEmitter, type WorkEvent } from '
 import {
   consoleLogger,
   type LogFields,
+  type LogLevel,
   type Middleware,
   type MiddlewareFunction,
   noTracer,
@@ -57,7 +58,7 @@ export class Pool implements SupervisorEnvironment {
   readonly #children = new Map<string, Child>();
   readonly #around: MiddlewareFunction[] = [];
   readonly #reported = new Set<string>();
-  readonly #claimed = new Set<symbol>();
+  readonly #claimed = new Set<symbol | object>();
   // Work must not inherit the async context of whoever happened to start it: a request's id, another worker's log
   // fields. What runs in here has the context that the pool was made in.
   readonly #scope = new AsyncResource('nestjs-worker');
@@ -173,7 +174,7 @@ export class Pool implements SupervisorEnvironment {
    * True for the first one that asks for a role: where two copies of this package are in one app, one of them
    * ties the pool to the app, and one of them finds its workers.
    */
-  claim(role: symbol): boolean {
+  claim(role: symbol | object): boolean {
     if (this.#claimed.has(role)) return false;
     this.#claimed.add(role);
     return true;
@@ -278,7 +279,10 @@ export class Pool implements SupervisorEnvironment {
   escalate(name: string): void {
     if (this.#escalated) return;
     this.#escalated = true;
-    this.#say(`Shutting down the application: "${name}" is exhausted and has onExhausted: 'shutdown'`);
+    this.say(
+      'error',
+      `Shutting down the application: "${name}" is exhausted and has onExhausted: 'shutdown'`,
+    );
     void this.inScope(() => shutDownApplication(this.#app, this));
   }
 
@@ -287,7 +291,7 @@ export class Pool implements SupervisorEnvironment {
     this.#failures++;
     if (this.#reported.has(what)) return;
     this.#reported.add(what);
-    this.#say(`${what} failed; the work goes on, further failures are counted`, { err: error });
+    this.say('error', `${what} failed; the work goes on, further failures are counted`, { err: error });
   }
 
   /** Runs `fn` outside of any request's or attempt's async context. */
@@ -295,10 +299,10 @@ export class Pool implements SupervisorEnvironment {
     return this.#scope.runInAsyncScope(fn);
   }
 
-  /** Logs an error. Where the logger itself fails there is nobody left to tell; the count remains. */
-  #say(message: string, fields?: LogFields): void {
+  /** Logs, come what may. Where the logger itself fails there is nobody left to tell. */
+  say(level: LogLevel, message: string, fields?: LogFields): void {
     try {
-      const result: unknown = this.inScope(() => this.#logger.error(message, fields));
+      const result: unknown = this.inScope(() => this.#logger[level](message, fields));
       if (result instanceof Promise) result.catch(() => {});
     } catch {}
   }

@@ -44,7 +44,7 @@ describe('the layers of lib/', () => {
     ...filesBelow('lib'),
     ...(existsSync(`${repository}sample-app`) ? filesBelow('sample-app') : []),
   ];
-  const modules = sources.filter((file) => /(?<!\.d)\.ts$/.test(file));
+  const modules = sources.filter((file) => /(?<!\.d)\.(ts|mjs)$/.test(file));
 
   it('hold', async () => {
     const result = await violationsIn(repository, ['lib', 'sample-app']);

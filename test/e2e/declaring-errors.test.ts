@@ -1,13 +1,6 @@
 import { Injectable, Scope } from '@nestjs/common';
 import { ModuleRef } from '@nestjs/core';
-import {
-  isWorkError,
-  type RunnableWorker,
-  Worker,
-  type WorkerContext,
-  WorkerModule,
-  type WorkerOptions,
-} from 'nestjs-worker';
+import { isWorkError, type RunnableWorker, Worker, type WorkerContext, WorkerModule } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
 import { bootContext, bootError, moduleNamed, poolOf, UntilAborted } from '../support/nest.js';
 
@@ -43,7 +36,9 @@ describe('Booting is refused, with class, module and cure, for', () => {
     }
     const error = await bootError(featureWith(CurrentUser, Bubbled));
     expect(error).toMatchObject({ code: 'WORKER_NOT_STATIC' });
-    expect(error.message).toMatch(/^Bubbled in FeatureModule is request-scoped: it, or something that it injects/);
+    expect(error.message).toMatch(
+      /^Bubbled in FeatureModule is request-scoped: it, or something that it injects/,
+    );
   });
 
   it('a transient worker', async () => {
@@ -109,10 +104,18 @@ describe('Booting is refused, with class, module and cure, for', () => {
     ['maxAttempts', { maxAttempts: 0 }, /is 0, .*whole number of 1 or more, or Infinity/],
     ['restart', { restart: 'sometimes' }, /is 'sometimes', .*'on-failure', 'always', 'never'/],
     ['backoff.factor', { backoff: { factor: 0.5 } }, /is 0\.5, .*number of 1 or more\. Use 2 to double/],
-    ['enabled', { enabled: 'false' }, /is 'false', .*true or false\. A value from the environment is a string/],
+    [
+      'enabled',
+      { enabled: 'false' },
+      /is 'false', .*true or false\. A value from the environment is a string/,
+    ],
     ['middlewares', { middlewares: [undefined] }, /list of functions .*Look for an undefined entry/],
     ['name', { name: ' ' }, /is ' ', .*a text that is not empty\. Name the worker/],
-    ['stallTimeout', { timeout: '1s', stallTimeout: '2s' }, /less than timeout, which is 1s.*could never fire/],
+    [
+      'stallTimeout',
+      { timeout: '1s', stallTimeout: '2s' },
+      /less than timeout, which is 1.*could never fire/,
+    ],
     [
       'restartLimit',
       { maxAttempts: 3, restartLimit: { max: 5, window: '1m' } },
@@ -120,7 +123,7 @@ describe('Booting is refused, with class, module and cure, for', () => {
     ],
     ['maxAtempts', { maxAtempts: 3 }, /one of the options .*maxAttempts.*Correct the name/],
   ])('a bad option: %s', async (option, options, words) => {
-    @Worker(options as WorkerOptions)
+    @Worker(options)
     class Misfit extends UntilAborted {}
     const error = await bootError(featureWith(Misfit));
     expect(error).toMatchObject({ name: 'InvalidOptionError', code: 'INVALID_OPTION', option });

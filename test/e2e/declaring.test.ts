@@ -100,7 +100,13 @@ describe('A worker that a test overrides', () => {
   it.each([
     ['useClass', () => builder().overrideProvider(Idle).useClass(Fake)],
     ['useValue', () => builder().overrideProvider(Idle).useValue(new Fake())],
-    ['useFactory', () => builder().overrideProvider(Idle).useFactory({ factory: () => new Fake() })],
+    [
+      'useFactory',
+      () =>
+        builder()
+          .overrideProvider(Idle)
+          .useFactory({ factory: () => new Fake() }),
+    ],
   ])('with %s keeps its name and runs the fake', async (_form, overridden) => {
     const app = await overridden().compile();
     onTestFinished(() => app.close());
@@ -108,6 +114,13 @@ describe('A worker that a test overrides', () => {
     await happened(app, 'succeeded', 'idle');
     expect(workerNames(app)).toEqual(['idle']);
     expect(app.get<Fake>(Idle).seen).toEqual(['idle']);
+  });
+
+  it('with null is none', async () => {
+    const app = await builder().overrideProvider(Idle).useValue(null).compile();
+    onTestFinished(() => app.close());
+    await app.init();
+    expect(workerNames(app)).toEqual([]);
   });
 
   it('with a value of plain functions runs those', async () => {

@@ -1,6 +1,14 @@
 import { isWorkError, Worker, WorkerModule } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
-import { bootContext, happened, LogRecorder, poolOf, settle, thrownBy, UntilAborted } from '../support/nest.js';
+import {
+  bootContext,
+  happened,
+  LogRecorder,
+  poolOf,
+  settle,
+  thrownBy,
+  UntilAborted,
+} from '../support/nest.js';
 
 @Worker({ name: 'idle' })
 class Idle extends UntilAborted {}

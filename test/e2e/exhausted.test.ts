@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { runFixture } from '../support/run-fixture.js';
 import type { AppOptions } from './fixtures/app-options.js';
 
-const kinds = ['context', 'express', 'fastify'] as const;
+const kinds = ['context', 'express'] as const;
 
 const stopped = ['relay aborted', 'relay ended'];
 const closed = [...stopped, 'db closed', 'app shut down'];
 
-async function outcomeOf(options: Omit<AppOptions, 'workers'>) {
-  const app = runFixture('app', { ...options, workers: ['relay', 'doomed'] });
+async function outcomeOf(options: Partial<AppOptions>) {
+  const app = runFixture('app', { workers: ['relay', 'doomed'], ...options });
   await app.line('doomed started');
   const { code, signal } = await app.exit();
   return { code, signal, told: app.lines.filter((line) => closed.includes(line)), output: app.output };
@@ -45,4 +45,19 @@ describe.each(kinds)("onExhausted: 'shutdown' ends the process with an error (F3
     expect({ code, signal }).toEqual({ code: null, signal: 'SIGTERM' });
     expect(told).toEqual(stopped);
   });
+});
+
+describe("onExhausted: 'shutdown' of several workers at once", () => {
+  it.each<Partial<AppOptions>>([{ attach: true }, { hooks: 'process-exit' }])(
+    'closes the app once (%o)',
+    async (options) => {
+      const { code, told } = await outcomeOf({
+        kind: 'context',
+        workers: ['relay', 'doomed', 'doomed-too'],
+        ...options,
+      });
+      expect(code).toBe(1);
+      expect(told).toEqual(closed);
+    },
+  );
 });

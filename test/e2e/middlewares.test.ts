@@ -107,6 +107,24 @@ describe('Middlewares', () => {
     expect(app.get(Trail).steps).toEqual(['> class One', '> class Two']);
   });
 
+  it('may be classes that have `use` as a property', async () => {
+    @Injectable()
+    class Assigned implements WorkerMiddleware {
+      constructor(private readonly trail: Trail) {}
+      use = async (_ctx: WorkerContext, next: Next): Promise<unknown> => {
+        this.trail.steps.push('> property');
+        return next();
+      };
+    }
+    @Worker({ middlewares: [Assigned] })
+    class Wrapped implements RunnableWorker {
+      async run(): Promise<void> {}
+    }
+    const app = await bootContext({ imports: [WorkerModule], providers: [Trail, Assigned, Wrapped] });
+    await happened(app, 'succeeded');
+    expect(app.get(Trail).steps).toEqual(['> property']);
+  });
+
   it('may be objects', async () => {
     @Worker({ middlewares: [{ use: async (_ctx, next) => [steps.push('object'), await next()] }] })
     class Wrapped implements RunnableWorker {

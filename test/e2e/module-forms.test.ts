@@ -1,11 +1,5 @@
 import { Injectable, Module } from '@nestjs/common';
-import {
-  Worker,
-  WorkerModule,
-  WorkerPool,
-  type WorkerPoolOptions,
-  WorkerPoolService,
-} from 'nestjs-worker';
+import { Worker, WorkerModule, WorkerPool, type WorkerPoolOptions, WorkerPoolService } from 'nestjs-worker';
 import { FakeClock } from 'nestjs-worker/testing';
 import { describe, expect, it } from 'vitest';
 import {

@@ -1,7 +1,16 @@
 import { Injectable, type OnApplicationBootstrap, type OnModuleInit } from '@nestjs/common';
 import { Worker, WorkerModule, WorkerPoolService } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
-import { bootContext, bootError, happened, poolOf, signal, thrownBy, UntilAborted, workerNames } from '../support/nest.js';
+import {
+  bootContext,
+  bootError,
+  happened,
+  poolOf,
+  signal,
+  thrownBy,
+  UntilAborted,
+  workerNames,
+} from '../support/nest.js';
 
 const imports = [WorkerModule];
 

@@ -124,7 +124,7 @@ describe('the sample app', () => {
   it('ends on Ctrl-C, and closes the feed after the last worker', async () => {
     const interruptedAt = performance.now();
     app.interrupt();
-    expect(await app.ended).toBe(0);
+    expect(await app.ended).toBe('SIGINT');
     expect(performance.now() - interruptedAt).toBeLessThan(5_000);
 
     const messages = read(app).map(({ msg }) => msg);
@@ -179,7 +179,7 @@ describe('the sample app, told to stop while it relays', () => {
     expect((await workers(app)).status).toBe('draining');
 
     tracking.release();
-    expect(await app.ended).toBe(0);
+    expect(await app.ended).toBe('SIGINT');
     expect(tracking.taken).toHaveLength(count);
     expect(new Set(tracking.taken.map((scan) => JSON.stringify(scan))).size).toBe(count);
   });

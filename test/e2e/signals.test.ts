@@ -91,8 +91,15 @@ describe('Shutdown hooks', () => {
 });
 
 describe('After app.close()', () => {
-  it.each(kinds)('nothing keeps the process alive (F10, %s)', async (kind) => {
-    const app = run({ kind, workers: ['relay', 'deferred', 'flaky'], closeWhenReady: true });
+  const workers = ['relay', 'deferred', 'flaky'] as const;
+
+  it.each<AppOptions>([
+    { kind: 'context', workers },
+    { kind: 'express', workers },
+    { kind: 'fastify', workers },
+    { kind: 'express', workers, hooks: 'plain', integrations: true },
+  ])('nothing keeps the process alive (F10, %o)', async (options) => {
+    const app = run({ ...options, closeWhenReady: true });
     await app.line('closed');
     const { code, signal, afterMs } = await app.exit();
     expect({ code, signal }).toEqual({ code: 0, signal: null });

@@ -165,7 +165,13 @@ describe('Starting workers', () => {
     const feature = (name: string) =>
       moduleNamed(name, { providers: [{ provide: 'SHARED', useValue: shared }] });
     const app = await createApp({
-      imports: [WorkerModule, moduleNamed('OuterModule', { imports: [feature('InnerModule')], providers: [{ provide: 'SHARED', useValue: shared }] })],
+      imports: [
+        WorkerModule,
+        moduleNamed('OuterModule', {
+          imports: [feature('InnerModule')],
+          providers: [{ provide: 'SHARED', useValue: shared }],
+        }),
+      ],
       providers: [Idle],
     });
     const init = app.init();
@@ -209,6 +215,15 @@ describe('A bootstrap that is rejected', () => {
     const error = await bootError({ imports: [WorkerModule], providers: [Idle, Broken] });
     expect(error).toBeInstanceOf(TypeError);
     expect(error.message).toBe('not so');
+  });
+});
+
+describe('close() before any bootstrap', () => {
+  it('works, and nothing starts', async () => {
+    const app = await createApp({ imports: [WorkerModule], providers: [Idle] });
+    await app.close();
+    expect(poolOf(app).snapshot()).toMatchObject({ status: 'closed', children: [] });
+    expect(app.get(Idle).runs).toBe(0);
   });
 });
 

@@ -64,3 +64,20 @@ describe('toErrorInfo', () => {
     );
   });
 });
+
+describe('the cause of an error', () => {
+  it('is kept, since it is often the only word on why a fetch failed', () => {
+    const socket = Object.assign(new Error('other side closed'), { code: 'UND_ERR_SOCKET' });
+    const info = toErrorInfo(new TypeError('fetch failed', { cause: socket }));
+    expect(info.cause).toMatchObject({ message: 'other side closed', code: 'UND_ERR_SOCKET' });
+    expect(Object.isFrozen(info.cause)).toBe(true);
+  });
+
+  it('is followed four deep, also where it leads back to itself', () => {
+    const endless = new Error('endless');
+    endless.cause = endless;
+    let depth = 0;
+    for (let info = toErrorInfo(endless).cause; info !== undefined; info = info.cause) depth++;
+    expect(depth).toBe(4);
+  });
+});

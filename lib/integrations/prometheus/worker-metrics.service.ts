@@ -38,6 +38,8 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
   ) {}
 
   onModuleInit(): void {
+    // The module may be imported both with options and plain: what both write to is written to once.
+    if (!this.pool.claim(this.executions)) return;
     for (const { kind, name } of this.pool.children()) if (kind === 'worker') this.#tally(name);
     this.#off.push(
       this.pool.events.on((event) => {

@@ -1,5 +1,11 @@
 import { SpanStatusCode } from '@opentelemetry/api';
-import { type RunnableWorker, Worker, type WorkerContext, WorkerModule, type WorkerOptions } from 'nestjs-worker';
+import {
+  type RunnableWorker,
+  Worker,
+  type WorkerContext,
+  WorkerModule,
+  type WorkerOptions,
+} from 'nestjs-worker';
 import { WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { FakeClock } from 'nestjs-worker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -85,7 +91,6 @@ describe('An attempt', () => {
   });
 
   it('that fails with no error at all has the exception all the same', async () => {
-    // eslint-disable-next-line typescript/prefer-promise-reject-errors -- what this test is about
     await boot({ run: async () => Promise.reject('just a text') });
     expect(spans.ended()[0]).toMatchObject({
       status: { code: SpanStatusCode.ERROR, message: 'just a text' },
@@ -98,7 +103,10 @@ describe('An attempt', () => {
     expect(spans.ended()).toEqual([]);
     await clock.advance('5s');
     expect(spans.ended()[0]).toMatchObject({
-      status: { code: SpanStatusCode.ERROR, message: expect.stringContaining('longer than its timeout') as string },
+      status: {
+        code: SpanStatusCode.ERROR,
+        message: expect.stringContaining('longer than its timeout') as string,
+      },
       events: [{ name: 'exception', attributes: { 'exception.type': 'ATTEMPT_ABORTED' } }],
     });
   });

@@ -1,6 +1,12 @@
 import { Controller, Get, Injectable, Post } from '@nestjs/common';
 import { Logger, PinoLogger } from 'nestjs-pino';
-import { type RunnableWorker, Worker, type WorkerContext, WorkerModule, WorkerPoolService } from 'nestjs-worker';
+import {
+  type RunnableWorker,
+  Worker,
+  type WorkerContext,
+  WorkerModule,
+  WorkerPoolService,
+} from 'nestjs-worker';
 import { WorkerLoggingModule } from 'nestjs-worker/pino';
 import { describe, expect, it } from 'vitest';
 import { createApp, happened, poolOf, recordEventsOf, settle, UntilAborted } from '../../support/nest.js';
@@ -42,10 +48,7 @@ class AdminController {
 
   @Post('register')
   register(): string {
-    this.pool.register(
-      { run: async () => this.service.work() },
-      { name: 'from-a-request' },
-    );
+    this.pool.register({ run: async () => this.service.work() }, { name: 'from-a-request' });
     return 'ok';
   }
 
@@ -117,7 +120,8 @@ describe('A worker that a request starts', () => {
     await happened(app, 'exhausted', 'failing');
     const byWorker = lines.all().filter(({ fields }) => fields.worker === 'failing');
     expect(byWorker).toHaveLength(3);
-    for (const line of byWorker) expect([line.count('req'), ...workerKeys.map((key) => line.count(key))]).toEqual([0, 1, 1]);
+    for (const line of byWorker)
+      expect([line.count('req'), ...workerKeys.map((key) => line.count(key))]).toEqual([0, 1, 1]);
   });
 });
 

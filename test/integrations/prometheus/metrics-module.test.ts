@@ -56,7 +56,9 @@ describe('WorkerMetricsModule.register()', () => {
       providers,
     });
     await happened(app, 'succeeded');
-    const buckets = [...(await scrape()).keys()].filter((key) => key.includes('attempt_duration_seconds_bucket'));
+    const buckets = [...(await scrape()).keys()].filter((key) =>
+      key.includes('attempt_duration_seconds_bucket'),
+    );
     expect(buckets.map((key) => /le="([^"]+)"/.exec(key)?.[1])).toEqual(['7', '8', '+Inf']);
   });
 });
@@ -166,6 +168,19 @@ describe('The metrics', () => {
       providers: [Relay, Board],
     });
     expect(app.get(Board).executions).toBe(register.getSingleMetric('shop_worker_executions_total'));
+  });
+});
+
+describe('WorkerMetricsModule imported with options in one module and plain in another', () => {
+  it('counts once', async () => {
+    const feature = moduleNamed('FeatureModule', { imports: [WorkerMetricsModule] });
+    const app = await bootContext({
+      imports: [WorkerModule, WorkerMetricsModule.register({ attemptBuckets: [7] }), feature],
+      providers,
+    });
+    await happened(app, 'succeeded');
+    expect(await executionsOf('relay')).toMatchObject({ started: 1, success: 1 });
+    expect((await scrape()).get('worker_attempt_duration_seconds_count{worker="relay"}')).toBe(1);
   });
 });
 

@@ -1,5 +1,11 @@
 import { register } from 'prom-client';
-import { type RunnableWorker, Worker, type WorkerContext, WorkerModule, type WorkerOptions } from 'nestjs-worker';
+import {
+  type RunnableWorker,
+  Worker,
+  type WorkerContext,
+  WorkerModule,
+  type WorkerOptions,
+} from 'nestjs-worker';
 import { WorkerMetricsModule, workerMetricNames } from 'nestjs-worker/prometheus';
 import { FakeClock } from 'nestjs-worker/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -166,7 +172,15 @@ describe('The running gauge', () => {
       ['restarting', { maxAttempts: 5, backoff: 'none' }, failing(3)],
       ['timing-out', { timeout: '1s' }, new UntilAborted()],
       ['stalling', { stallTimeout: '1s' }, new UntilAborted()],
-      ['throwing', {}, { run: () => { throw new TypeError('at once'); } }],
+      [
+        'throwing',
+        {},
+        {
+          run: () => {
+            throw new TypeError('at once');
+          },
+        },
+      ],
       ['stopped', {}, new UntilAborted()],
       ['deferred', { deferredStart: '1h' }, new UntilAborted()],
     ];
@@ -174,7 +188,8 @@ describe('The running gauge', () => {
     await clock.advance('5s');
     await poolOf(app).stop();
     const samples = await scrape();
-    for (const [name] of outcomes) expect([name, samples.get(`worker_running{worker="${name}"}`)]).toEqual([name, 0]);
+    for (const [name] of outcomes)
+      expect([name, samples.get(`worker_running{worker="${name}"}`)]).toEqual([name, 0]);
     for (const [name] of outcomes) {
       const counts = await executionsOf(name);
       expect([name, counts.success! + counts.error! + counts.cancelled!]).toEqual([name, counts.started]);

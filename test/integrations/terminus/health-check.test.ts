@@ -75,7 +75,10 @@ describe.each(platforms)('GET /health with %s', (platform) => {
   };
 
   it('answers 200 while all is well, with each worker and its status', async () => {
-    const { app, url } = await bootHttp({ imports: [WorkerModule, HealthModule], providers: [Relay] }, platform);
+    const { app, url } = await bootHttp(
+      { imports: [WorkerModule, HealthModule], providers: [Relay] },
+      platform,
+    );
     await happened(app, 'started');
     expect(await answers(url)).toEqual({ '': 200, '/startup': 200, '/readiness': 200, '/liveness': 200 });
     expect(await (await fetch(`${url}/health`)).json()).toMatchObject({

@@ -30,11 +30,19 @@ const allUp = { healthy: 'up', startup: 'up', readiness: 'up', liveness: 'up' } 
 const down = { healthy: 'down', startup: 'up', readiness: 'down' } as const;
 
 const cases: [string, Case][] = [
-  ['deferred', { status: 'deferred', options: { deferredStart: '1h' }, worker: () => new UntilAborted(), ...allUp }],
+  [
+    'deferred',
+    { status: 'deferred', options: { deferredStart: '1h' }, worker: () => new UntilAborted(), ...allUp },
+  ],
   ['running', { status: 'running', worker: () => new UntilAborted(), ...allUp }],
   [
     'in backoff',
-    { status: 'backoff', options: { maxAttempts: 2, backoff: { initial: '1m' } }, worker: () => failing, ...allUp },
+    {
+      status: 'backoff',
+      options: { maxAttempts: 2, backoff: { initial: '1m' } },
+      worker: () => failing,
+      ...allUp,
+    },
   ],
   [
     'stalled',
@@ -57,10 +65,7 @@ const cases: [string, Case][] = [
       liveness: 'down',
     },
   ],
-  [
-    'stopping',
-    { status: 'stopping', worker: deaf, act: (pool) => void pool.stop('worker'), ...allUp },
-  ],
+  ['stopping', { status: 'stopping', worker: deaf, act: (pool) => void pool.stop('worker'), ...allUp }],
   [
     'stuck, since it outlived a stop',
     {
@@ -83,9 +88,17 @@ const cases: [string, Case][] = [
   ],
   [
     'cancelled',
-    { status: 'cancelled', worker: () => new UntilAborted(), act: async (pool) => pool.stop('worker'), ...allUp },
+    {
+      status: 'cancelled',
+      worker: () => new UntilAborted(),
+      act: async (pool) => pool.stop('worker'),
+      ...allUp,
+    },
   ],
-  ['disabled', { status: 'disabled', options: { enabled: false }, worker: () => new UntilAborted(), ...allUp }],
+  [
+    'disabled',
+    { status: 'disabled', options: { enabled: false }, worker: () => new UntilAborted(), ...allUp },
+  ],
 ];
 
 async function boot() {
@@ -109,9 +122,9 @@ describe('A worker that is', () => {
       readiness: health.readiness('workers'),
       liveness: health.liveness('workers'),
     };
-    expect(Object.fromEntries(Object.entries(results).map(([check, { workers }]) => [check, workers.status]))).toEqual(
-      verdicts,
-    );
+    expect(
+      Object.fromEntries(Object.entries(results).map(([check, { workers }]) => [check, workers.status])),
+    ).toEqual(verdicts);
     for (const { workers } of Object.values(results)) {
       expect(workers).toMatchObject({ pool: 'started', workers: { worker: status } });
     }
@@ -202,4 +215,3 @@ describe('The pool', () => {
     expect(Object.keys(health.isHealthy('background'))).toEqual(['background']);
   });
 });
-
