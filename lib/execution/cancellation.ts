@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks';
 import type { AttemptAbortedError } from './attempt-aborted-error.js';
 
 /**
@@ -8,6 +9,8 @@ export class Cancellation {
   #reason: AttemptAbortedError | undefined;
   #over = false;
   #controller: AbortController | undefined;
+  /** The async context that the signal was asked for in. */
+  #scope: AsyncResource | undefined;
   #listeners: (() => void)[] | undefined;
 
   /** Why the work was told to end; `undefined` while it was not. */
@@ -23,6 +26,7 @@ export class Cancellation {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
+      this.#scope = new AsyncResource('nestjs-worker:signal');
       if (this.#reason !== undefined) this.#controller.abort(this.#reason);
     }
     return this.#controller.signal;
@@ -33,7 +37,8 @@ export class Cancellation {
     if (this.#over) return;
     this.#reason = reason;
     this.#finish();
-    this.#controller?.abort(reason);
+    // Listeners belong to the work: what they log or trace is its doing, and not that of whoever tells it to end.
+    this.#scope?.runInAsyncScope(() => this.#controller?.abort(reason));
   }
 
   /** The work has ended by itself: frees what still waits, and leaves the signal alone. */

@@ -29,6 +29,7 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<WorkerPoolOpti
  */
 @Module({ imports: [WorkerCoreModule] })
 export class WorkerModule extends ConfigurableModuleClass {
+  /** @internal Nest makes it. */
   constructor(
     @Inject(POOL) pool: Pool,
     @Optional() @Inject(WORKER_MODULE_OPTIONS) options?: WorkerPoolOptions,

@@ -118,27 +118,50 @@ describe('A line that is logged inside a run', () => {
     );
     await happened(app, 'succeeded', 'batched');
     const [first, second] = lines.matching(/^worker via a child/);
-    expect(namesOn(first!, 'batched');
-    expect(namesOn(second!)).toEqual(named('batched'));
+    expect(namesOn(first)).toEqual(named('batched'));
+    expect(namesOn(second)).toEqual(named('batched'));
     expect(first!.fields).toMatchObject({ batch: 7, step: 'read' });
     expect(second!.fields).toMatchObject({ batch: 8, step: 'read' });
   });
 
-  it('by ctx.logger names the worker also from where the run was told to end', async () => {
-    const app = await boot([]);
-    poolOf(app).register(
-      {
-        run: async (ctx) => {
-          ctx.signal.addEventListener('abort', () => ctx.logger.log('worker via an abort listener'));
-          await ctx.sleep('1 day');
-        },
-      },
-      { name: 'told' },
-    );
+  it('carries them where the run is told to end, too, whoever tells it', async () => {
+    @Worker({ name: 'told' })
+    class Told implements RunnableWorker {
+      constructor(private readonly pino: PinoLogger) {}
+      async run(ctx: WorkerContext): Promise<void> {
+        ctx.signal.addEventListener('abort', () => {
+          ctx.logger.log('worker via ctx.logger in an abort listener');
+          this.pino.info('worker via PinoLogger in an abort listener');
+        });
+        await ctx.sleep('1 day').catch(() => this.pino.info('worker via PinoLogger after the abort'));
+      }
+    }
+    const app = await boot([Told]);
     await happened(app, 'started', 'told');
     await settle();
     await poolOf(app).stop('told');
-    expectNamed(lines.matching('worker via an abort listener')[0]!)).toEqual(named('told', poolOf(app).execution('told').id));
+    const { id } = poolOf(app).execution('told');
+    expect(lines.matching(fromRun)).toHaveLength(3);
+    for (const line of lines.matching(fromRun)) expect(namesOn(line)).toEqual(named('told', id));
+  });
+
+  it('by ctx.logger carries them also where it is used outside of the run', async () => {
+    const app = await boot([]);
+    const handedOut = signal<WorkerContext>();
+    poolOf(app).register(
+      {
+        run: async (ctx) => {
+          handedOut.resolve(ctx);
+          await ctx.sleep('1 day');
+        },
+      },
+      { name: 'lending' },
+    );
+    const { logger } = await handedOut.promise;
+    logger.log('worker via ctx.logger from outside');
+    expect(lines.matching(fromRun).map(namesOn)).toEqual([
+      named('lending', poolOf(app).execution('lending').id),
+    ]);
   });
 
   it('keeps what assign() adds, up to the end of the attempt', async () => {
@@ -210,7 +233,7 @@ describe('A line that is logged inside a run', () => {
       const { id } = poolOf(app).execution(name);
       const own = lines.matching(fromRun).filter(({ fields }) => fields.worker === name);
       expect(own).toHaveLength(25);
-      own.forEach((line) => expectNamed(line, name, id));
+      own.forEach((line) => expect(namesOn(line)).toEqual(named(name, id)));
       expect(own.filter(({ msg }) => msg === `worker via ${name}`)).toHaveLength(5);
     }
   });
