@@ -86,8 +86,8 @@ export class MiddlewareNotFoundError extends WorkError {
   readonly code = 'MIDDLEWARE_NOT_FOUND';
   constructor(middleware: string, owner: string) {
     super(
-      `Middleware ${middleware} of ${owner} is not provided in any module. ` +
-        `Add ${middleware} to the providers of a module, or pass a function instead.`,
+      `Middleware ${middleware} of ${owner} is not provided in any module, or is request-scoped or transient. ` +
+        `Add ${middleware} to the providers of a module, without a scope, or pass a function instead.`,
     );
   }
 }

@@ -22,10 +22,12 @@ export class EventEmitter<Event> {
 
   /** Adds a listener; answers a function that takes it off again. */
   on(listener: EventListener<Event>): () => void {
-    const entry: EventListener<Event> = (event) => listener(event);
-    this.#listeners = [...this.#listeners, entry];
+    this.#listeners = [...this.#listeners, listener];
+    let added = true;
     return () => {
-      this.#listeners = this.#listeners.filter((other) => other !== entry);
+      // Once, and one: the same function may have been added more than once.
+      if (added) this.#listeners = this.#listeners.toSpliced(this.#listeners.indexOf(listener), 1);
+      added = false;
     };
   }
 

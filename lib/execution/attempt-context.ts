@@ -56,13 +56,13 @@ export interface AttemptObserver {
   readonly name: string;
   readonly maxAttempts: number;
   readonly environment: AttemptEnvironment;
+  /** Set once one of its attempts has marked: from then on the last segment of each is recorded too. */
+  marks: boolean;
   /** Called on `ctx.heartbeat()`. */
   beat(): void;
   /** Called once, when the attempt is told to end. */
   aborted(reason: AbortReason): void;
 }
-
-const markers = new WeakSet<AttemptObserver>();
 
 /** One attempt's context. The executor makes exactly one per attempt. */
 export class AttemptContext implements WorkContext {
@@ -123,7 +123,7 @@ export class AttemptContext implements WorkContext {
   }
 
   mark(action: string): void {
-    markers.add(this.#observer);
+    this.#observer.marks = true;
     this.#lap(action, 'success');
   }
 
@@ -141,6 +141,11 @@ export class AttemptContext implements WorkContext {
     if (!this.#cancellation.aborted) this.#observer.beat();
   }
 
+  /** @internal Calls `listener` when the attempt is told to end, or has ended. */
+  onOver(listener: () => void): void {
+    this.#cancellation.onAbort(listener);
+  }
+
   /** @internal Tells the attempt to end. */
   abort(reason: AbortReason, detail = ''): void {
     if (this.#cancellation.aborted) return;
@@ -151,7 +156,7 @@ export class AttemptContext implements WorkContext {
   /** @internal The attempt has ended. */
   end(outcome: 'success' | 'error'): void {
     this.#cancellation.end();
-    if (markers.has(this.#observer)) this.#lap('end', outcome);
+    if (this.#observer.marks) this.#lap('end', outcome);
   }
 
   #lap(action: string, outcome: 'success' | 'error'): void {

@@ -27,24 +27,33 @@ export type ExecutionStatus =
   | 'cancelled'
   | 'disabled';
 
-const statusAfter: Partial<Record<WorkEvent['type'], ExecutionStatus>> = {
-  deferred: 'deferred',
-  started: 'running',
-  stalled: 'stalled',
-  stuck: 'stuck',
-  stopping: 'stopping',
-  succeeded: 'success',
-  failed: 'error',
-  cancelled: 'cancelled',
-  backoff: 'backoff',
-  exhausted: 'error',
-  orphaned: 'stuck',
-};
-
 /** The state machine: the status after an event. */
 export function nextStatus(status: ExecutionStatus, event: WorkEvent): ExecutionStatus {
-  if (event.type === 'registered') return event.enabled ? status : 'disabled';
-  // What did not end when it was told to does not become well by being told again.
-  if (event.type === 'stopping' && status === 'stuck') return 'stuck';
-  return statusAfter[event.type] ?? status;
+  switch (event.type) {
+    case 'registered':
+      return event.enabled ? status : 'disabled';
+    case 'deferred':
+      return 'deferred';
+    case 'started':
+      return 'running';
+    case 'stalled':
+      return 'stalled';
+    case 'stopping':
+      // What did not end when it was told to does not become well by being told again.
+      return status === 'stuck' ? 'stuck' : 'stopping';
+    case 'stuck':
+    case 'orphaned':
+      return 'stuck';
+    case 'succeeded':
+      return 'success';
+    case 'failed':
+    case 'exhausted':
+      return 'error';
+    case 'cancelled':
+      return 'cancelled';
+    case 'backoff':
+      return 'backoff';
+    case 'marked':
+      return status;
+  }
 }

@@ -15,13 +15,14 @@ export async function execute(
   context: AttemptContext,
   timeoutMs?: number,
 ): Promise<Outcome> {
-  const cancelTimeout =
-    timeoutMs === undefined
-      ? undefined
-      : context.clock.setTimer(
-          () => context.abort('timeout', `timeout: ${formatDuration(timeoutMs)}`),
-          timeoutMs,
-        );
+  if (timeoutMs !== undefined) {
+    const cancel = context.clock.setTimer(
+      () => context.abort('timeout', `timeout: ${formatDuration(timeoutMs)}`),
+      timeoutMs,
+    );
+    // Also when it is aborted for something else: an attempt that never ends must not hold the process by its timer.
+    context.onOver(cancel);
+  }
   let outcome: Outcome;
   try {
     const value: unknown = await contextStorage.run(context, handler, context);
@@ -29,7 +30,6 @@ export async function execute(
   } catch (error) {
     outcome = outcomeOfError(error, context.abortedFor);
   }
-  cancelTimeout?.();
   context.end(outcome.kind === 'failed' || outcome.kind === 'timed-out' ? 'error' : 'success');
   return outcome;
 }

@@ -2,21 +2,23 @@ import { formatDuration } from '../clock/index.js';
 import type { WorkEvent, WorkEventType } from '../events/index.js';
 import { type LogLevel, logFields, type WorkLogger } from '../execution/index.js';
 
-/** What is logged, and how loudly. */
-const levels: Partial<Record<WorkEventType, LogLevel>> = {
-  registered: 'log',
-  deferred: 'log',
-  started: 'log',
-  backoff: 'warn',
-  stalled: 'warn',
-  stuck: 'error',
-  stopping: 'log',
-  succeeded: 'log',
-  failed: 'error',
-  cancelled: 'log',
-  exhausted: 'error',
-  orphaned: 'error',
-};
+/** How loudly an event is logged, if at all. */
+function levelOf(type: WorkEventType): LogLevel | undefined {
+  switch (type) {
+    case 'marked':
+      return undefined;
+    case 'backoff':
+    case 'stalled':
+      return 'warn';
+    case 'failed':
+    case 'stuck':
+    case 'exhausted':
+    case 'orphaned':
+      return 'error';
+    default:
+      return 'log';
+  }
+}
 
 const titles: Record<WorkEvent['kind'], string> = {
   worker: 'Worker',
@@ -26,13 +28,13 @@ const titles: Record<WorkEvent['kind'], string> = {
 
 /** Whether an event is one for the log. Asked first, of each event: it costs next to nothing. */
 export function isLogged({ type }: WorkEvent, logger: WorkLogger): boolean {
-  const level = levels[type];
+  const level = levelOf(type);
   return level !== undefined && logger.isEnabled?.(level) !== false;
 }
 
 /** Tells the log of an event, and answers what the logger does, which may be a promise. */
 export function logLifecycle(event: WorkEvent, logger: WorkLogger): unknown {
-  const level = levels[event.type];
+  const level = levelOf(event.type);
   const line = lineFor(event);
   if (level === undefined || line === undefined) return undefined;
   const [text, fields] = line;

@@ -39,6 +39,11 @@ export class RestartState {
     return this.#window?.count(now) ?? 0;
   }
 
+  /** Whether one more restart would be too many. */
+  limitReached(now: number): boolean {
+    return this.#window?.full(now) ?? false;
+  }
+
   addRestart(now: number): void {
     this.#window ??= new RestartWindow(this.#limit.max, this.#limit.windowMs);
     this.#window.add(now);
@@ -64,7 +69,7 @@ export function decide(
     return failed ? { kind: 'exhausted', because: 'restart-never' } : { kind: 'finished' };
   }
   if (failed && state.failures >= policy.maxAttempts) return { kind: 'exhausted', because: 'max-attempts' };
-  if (policy.restartLimit !== undefined && state.restartsInWindow(now) >= policy.restartLimit.max) {
+  if (policy.restartLimit !== undefined && state.limitReached(now)) {
     return { kind: 'exhausted', because: 'restart-limit' };
   }
   state.addRestart(now);

@@ -16,6 +16,12 @@ export class RestartWindow {
     this.#next++;
   }
 
+  /** Whether `limit` restarts are less than `windowMs` ago: the oldest one kept tells, however many there are. */
+  full(now: number): boolean {
+    const oldest = this.#times[this.#next % this.limit];
+    return this.#times.length === this.limit && oldest !== undefined && now - oldest < this.windowMs;
+  }
+
   /** Restarts less than `windowMs` ago, at most `limit`. */
   count(now: number): number {
     let within = 0;

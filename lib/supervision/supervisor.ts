@@ -16,6 +16,8 @@ import type { ResolvedSupervision } from './supervision-options.js';
 /** What a supervisor needs from the one who runs it. */
 export interface SupervisorEnvironment extends AttemptEnvironment {
   generateId(): string;
+  /** Runs `fn` outside of any request's or attempt's async context. */
+  inScope<Result>(fn: () => Result): Result;
   /** Given up on, with `onExhausted: 'shutdown'`. */
   escalate(name: string): void;
   /** User code failed beside the work: reported once, and of no consequence to it. */
@@ -50,6 +52,7 @@ export class Supervisor implements AttemptObserver {
   readonly environment: SupervisorEnvironment;
   readonly record: ExecutionRecord;
   readonly policy: ResolvedSupervision;
+  marks = false;
   readonly #supervised: Supervised;
   #handler: Handler | undefined;
   #state: RestartState;
@@ -142,6 +145,8 @@ export class Supervisor implements AttemptObserver {
   abandon(): void {
     this.#startAgain = false;
     if (!this.#active || this.#stopReason === undefined) return;
+    // It may never end: nothing of ours goes on waiting for that.
+    this.#cancelGraceTimer?.();
     this.#emit({ type: 'orphaned', reason: this.#stopReason, ...this.#stamp() });
   }
 
@@ -150,6 +155,7 @@ export class Supervisor implements AttemptObserver {
   }
 
   aborted(reason: AbortReason): void {
+    this.#stallWatch?.stop();
     // A stop has its own deadline, kept by the one who asked for it.
     if (reason === 'shutdown' || reason === 'stop-requested') return;
     const graceMs = this.policy.abortGraceMs;
@@ -181,10 +187,12 @@ export class Supervisor implements AttemptObserver {
   #runAfter(delayMs: number, restart: boolean): void {
     // A listener that was just told of the delay may have stopped it.
     if (this.#stopReason !== undefined) return this.#cancelledBetweenAttempts(this.#stopReason);
-    this.#cancelPause = this.environment.clock.setTimer(() => {
+    const begin = (): void => {
       this.#cancelPause = undefined;
       this.#runAttempt(restart);
-    }, delayMs);
+    };
+    // A timer keeps the async context that it is set in, and here that is the one where the last attempt ended.
+    this.#cancelPause = this.environment.inScope(() => this.environment.clock.setTimer(begin, delayMs));
   }
 
   #cancelledBetweenAttempts(reason: AbortReason): void {
@@ -307,7 +315,6 @@ export class Supervisor implements AttemptObserver {
     const { stallTimeoutMs } = this.policy;
     if (stallTimeoutMs === undefined) return;
     this.#stallWatch = new StallWatch(this.environment.clock, stallTimeoutMs, (silentMs) => {
-      if (attempt.abortedFor !== undefined) return;
       this.#emit({ type: 'stalled', silentMs, ...this.#stamp() });
       attempt.abort('stalled', `no heartbeat for ${Math.round(silentMs)} ms`);
     });

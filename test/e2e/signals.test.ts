@@ -1,6 +1,9 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { runFixture } from '../support/run-fixture.js';
 import type { AppOptions } from './fixtures/app-options.js';
+
+// Each test starts a process, on a machine that may have much else to do.
+vi.setConfig({ testTimeout: 30_000 });
 
 const run = (options: AppOptions) => runFixture('app', options);
 const kinds = ['context', 'express', 'fastify'] as const;

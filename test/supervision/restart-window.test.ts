@@ -18,9 +18,11 @@ describe('RestartWindow', () => {
             now += gap;
             const naive = (at: number): number => all.filter((time) => at - time < windowMs).length;
             expect(window.count(now)).toBe(Math.min(limit, naive(now)));
+            expect(window.full(now)).toBe(naive(now) >= limit);
             window.add(now);
             all.push(now);
             expect(window.count(now)).toBe(Math.min(limit, naive(now)));
+            expect(window.full(now)).toBe(naive(now) >= limit);
             expect(window.count(now + windowMs)).toBe(0);
           }
         },

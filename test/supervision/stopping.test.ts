@@ -130,6 +130,25 @@ describe('stopping', () => {
     expect(it.status).toBe('cancelled');
   });
 
+  it.each([
+    ['its timeout', { timeout: '1h' }, 0],
+    ['its heartbeat', { stallTimeout: '1h' }, 0],
+    ['its end after a timeout', { timeout: '1s', abortGrace: '1h' }, 1_000],
+    ['its end after a stall', { stallTimeout: '1s', abortGrace: '1h' }, 1_000],
+  ] as const)(
+    'leaves no timer behind that waits for %s, of one who is abandoned',
+    async (_what, options, ms) => {
+      const it = await new Supervised(options, stubborn()).start();
+      await it.clock.advance(ms);
+      void it.supervisor.stop('shutdown');
+      it.supervisor.abandon();
+      expect(it.clock.pending).toBe(0);
+      await it.clock.advance('2h');
+      expect(it.types.at(-1)).toBe('orphaned');
+      await it.succeed();
+    },
+  );
+
   it('is not begun again by a start before the abandonment', async () => {
     const it = await new Supervised({}, stubborn()).start();
     void it.supervisor.stop('shutdown');

@@ -28,6 +28,7 @@ export class TestAttempt {
       kind: 'worker',
       name: 'relay',
       maxAttempts: 5,
+      marks: false,
       environment: {
         clock: this.clock,
         logger: this.logger,
@@ -35,6 +36,7 @@ export class TestAttempt {
         shutdown: this.shutdown.signal,
         emit: (event) => this.events.push(event),
       },
+      marks: false,
       beat: () => this.beats++,
       aborted: (reason) => this.abortedFor.push(reason),
     };

@@ -50,7 +50,9 @@ export class Supervised {
           this.events.push(event);
           this.listener?.(event);
         },
+        inScope: (fn) => fn(),
         generateId: () => `id-${++this.#ids}`,
+        inScope: (fn) => fn(),
         escalate: (name) => this.escalated.push(name),
         report: (what, error) => this.reports.push({ what, error }),
       },
