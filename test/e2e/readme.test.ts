@@ -36,7 +36,7 @@ describe('the code in the README', () => {
   });
 
   it('compiles', { timeout: 60_000 }, () => {
-    const config = ts.readConfigFile(`${repository}tsconfig.json`, ts.sys.readFile);
+    const config = ts.readConfigFile(`${repository}tsconfig.json`, (path) => ts.sys.readFile(path));
     const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, repository);
     const files = [...blocks.keys()].map((name) => `${folder}/${name}.ts`);
     const program = ts.createProgram(files, options);

@@ -1,5 +1,5 @@
 import { createContext, runInContext } from 'node:vm';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { WorkerStuckError } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
 import { toErrorInfo } from '../../lib/events/index.js';

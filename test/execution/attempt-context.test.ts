@@ -37,7 +37,7 @@ describe('ctx.sleep', () => {
 
   it('leaves no timer when the attempt ends before it, as in Promise.race', async () => {
     const attempt = new TestAttempt();
-    const awake = vi.fn();
+    const awake = vi.fn<() => void>();
     const outcome = attempt.execute(async (ctx) => {
       const slept = ctx.sleep('10m').then(awake, awake);
       await Promise.race([slept, Promise.resolve('won')]);

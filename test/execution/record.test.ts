@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import type { WorkEvent } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
 import { EventRing, ExecutionRecord, nextStatus } from '../../lib/execution/index.js';

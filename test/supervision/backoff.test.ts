@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { delayAfter, type ExponentialBackoff } from '../../lib/supervision/index.js';
 import { resolve } from '../support/supervised.js';

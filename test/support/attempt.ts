@@ -36,7 +36,6 @@ export class TestAttempt {
         shutdown: this.shutdown.signal,
         emit: (event) => this.events.push(event),
       },
-      marks: false,
       beat: () => this.beats++,
       aborted: (reason) => this.abortedFor.push(reason),
     };

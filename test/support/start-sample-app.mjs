@@ -35,7 +35,7 @@ const npm = spawn('npm', ['start'], {
 
 function signalGroup(signal) {
   try {
-    return process.kill(-npm.pid, signal);
+    return process.kill(-Number(npm.pid), signal);
   } catch {
     return false;
   }

@@ -52,7 +52,6 @@ export class Supervised {
         },
         inScope: (fn) => fn(),
         generateId: () => `id-${++this.#ids}`,
-        inScope: (fn) => fn(),
         escalate: (name) => this.escalated.push(name),
         report: (what, error) => this.reports.push({ what, error }),
       },

@@ -1,5 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { FakeClock } from 'nestjs-worker/testing';
 import { describe, expect, it, vi } from 'vitest';
 

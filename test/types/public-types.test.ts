@@ -145,7 +145,7 @@ describe('integrations', () => {
 
 describe('errors', () => {
   it('are told apart by their code', () => {
-    unrun((error: unknown = undefined) => {
+    unrun((error?: unknown) => {
       if (isWorkError(error, 'WORKER_NOT_FOUND'))
         expectTypeOf(error.code).toEqualTypeOf<'WORKER_NOT_FOUND'>();
       // @ts-expect-error no such code

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { type RunnableWorker, type WorkerContext, type WorkerOptions, WorkerPool } from 'nestjs-worker';
 import { stressStartStop } from 'nestjs-worker/testing';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
