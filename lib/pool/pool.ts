@@ -269,7 +269,9 @@ export class Pool implements SupervisorEnvironment {
 
   generateId(): string {
     try {
-      return this.#options.idGenerator();
+      const id: unknown = this.#options.idGenerator();
+      if (typeof id === 'string' && id !== '') return id;
+      throw new TypeError(`it answered ${typeof id === 'string' ? 'an empty text' : typeof id}, not an id`);
     } catch (error) {
       this.report('the idGenerator', error);
       return uuid();

@@ -28,11 +28,11 @@ export interface SupervisionOptions {
   readonly backoff?: BackoffOptions | BackoffFunction | 'none';
   /** An attempt that stayed up this long resets the count of failures. Default `'1m'`. */
   readonly resetAfter?: Duration;
-  /** Give up at the restart that would be one more than `max` within `window`. Default: no limit. */
-  readonly restartLimit?: { readonly max: number; readonly window: Duration };
-  /** The longest that one attempt may take. Default: no limit. */
+  /** Give up at the restart that would be one more than `max` within `window`. Default: `'none'`. */
+  readonly restartLimit?: { readonly max: number; readonly window: Duration } | 'none';
+  /** The longest that one attempt may take. Default, and with `Infinity`: no limit. */
   readonly timeout?: Duration;
-  /** The longest that an attempt may go without `ctx.heartbeat()`. Default: not watched. */
+  /** The longest that an attempt may go without `ctx.heartbeat()`. Default, and with `Infinity`: not watched. */
   readonly stallTimeout?: Duration;
   /** How long an attempt may go on after `timeout` or `stallTimeout` aborted it before it is stuck. Default `'10s'`. */
   readonly abortGrace?: Duration;
@@ -103,14 +103,24 @@ export function resolveSupervision(
     backoff: readBackoff(owner, reader, defaults.backoff),
     resetAfterMs: reader.duration('resetAfter', defaults.resetAfterMs, { infinite: true }),
     restartLimit: readRestartLimit(owner, reader, defaults.restartLimit),
-    timeoutMs: reader.duration('timeout', undefined, { min: 1 }) ?? defaults.timeoutMs,
-    stallTimeoutMs: reader.duration('stallTimeout', undefined, { min: 1 }) ?? defaults.stallTimeoutMs,
+    timeoutMs: readLimit(reader, 'timeout', defaults.timeoutMs),
+    stallTimeoutMs: readLimit(reader, 'stallTimeout', defaults.stallTimeoutMs),
     abortGraceMs: reader.duration('abortGrace', defaults.abortGraceMs),
     onExhausted: reader.oneOf('onExhausted', defaults.onExhausted, ['unhealthy', 'ignore', 'shutdown']),
     enabled: defaults.enabled && reader.flag('enabled', true),
   };
   refuseContradictions(reader, resolved, ofPool !== undefined);
   return resolved;
+}
+
+/** Milliseconds; nothing for `Infinity`, which takes back a default of the pool. */
+function readLimit(
+  reader: OptionReader,
+  name: 'timeout' | 'stallTimeout',
+  fallback: number | undefined,
+): number | undefined {
+  const limitMs = reader.duration(name, undefined, { min: 1, infinite: true });
+  return limitMs === Infinity ? undefined : (limitMs ?? fallback);
 }
 
 function readBackoff(owner: string, reader: OptionReader, fallback: Backoff): Backoff {
@@ -166,8 +176,13 @@ function readRestartLimit(
 ): ResolvedSupervision['restartLimit'] {
   const given = reader.get('restartLimit');
   if (given === undefined) return fallback;
+  if (given === 'none') return undefined;
   if (typeof given !== 'object' || given === null) {
-    return reader.refuse('restartLimit', '{ max, window }', "Write for example { max: 5, window: '1m' }.");
+    return reader.refuse(
+      'restartLimit',
+      "{ max, window } or 'none'",
+      "Write for example { max: 5, window: '1m' }.",
+    );
   }
   const inner = new OptionReader(owner, given, ['max', 'window'], 'restartLimit.');
   if (inner.get('max') === undefined || inner.get('window') === undefined) {

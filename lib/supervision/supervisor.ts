@@ -280,7 +280,8 @@ export class Supervisor implements AttemptObserver {
     waiting?.forEach((resolve) => resolve());
     if (!this.#startAgain) return;
     this.#startAgain = false;
-    this.start();
+    // The attempt that ends here may have entered some async context for good.
+    this.environment.inScope(() => this.start());
   }
 
   #emitOutcome(outcome: Outcome, durationMs: number, attempt: AttemptContext): void {

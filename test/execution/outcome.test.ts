@@ -134,7 +134,7 @@ describe('the outcome of an attempt', () => {
   });
 
   it.each([undefined, null, 42, 'text', Symbol('x')])('is failed by a thrown %o', async (thrown) => {
-    const outcome = await outcomeOf(() => Promise.reject(thrown as never), 'nothing');
+    const outcome = await outcomeOf(() => Promise.reject(thrown), 'nothing');
     expect(outcome).toEqual({ kind: 'failed', error: thrown });
     expect((await outcomeOf(() => Promise.reject(thrown as never), 'shutdown')).kind).toBe('failed');
   });

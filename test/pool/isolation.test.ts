@@ -14,6 +14,8 @@ const rejecting = async (): Promise<never> => {
   await Promise.resolve();
   throw boom;
 };
+/** As a caller passes it who does not care what is returned. */
+const rejectingLater = rejecting as () => void;
 
 describe('user code beside the work', () => {
   it('is counted each time it fails, and logged once of each kind', async () => {
@@ -52,7 +54,7 @@ describe('user code beside the work', () => {
 
   it.each([
     ['throws', throwing],
-    ['rejects', rejecting],
+    ['rejects', rejectingLater],
   ])('may be a logger that %s: nothing else goes wrong', async (_how, write) => {
     const clock = new FakeClock();
     const logger: WorkLogger = { debug: write, log: write, warn: write, error: write, child: () => logger };
@@ -79,6 +81,13 @@ describe('user code beside the work', () => {
     expect(pool.snapshot().failures).toBeGreaterThan(0);
     expect(logger.messages('error')).toEqual([expect.stringMatching(/^the idGenerator failed/)]);
     await pool.stop();
+  });
+
+  it.each([undefined, '', 7, Promise.resolve('id')])('may be an idGenerator that answers %o', (answer) => {
+    const { pool, logger } = fakePool({ idGenerator: () => answer as string });
+    pool.register({ run: async () => {} }, { name: 'relay' });
+    expect(pool.execution('relay').id).toMatch(/^[0-9a-f-]{36}$/);
+    expect(logger.messages('error')).toEqual([expect.stringMatching(/^the idGenerator failed/)]);
   });
 
   it('may be a backoff function that throws', async () => {
@@ -108,6 +117,8 @@ describe('the async context of work', () => {
       {
         run: (ctx) => {
           seen.push(storage.getStore());
+          // For good, as some tracers do: the next attempt must not have it.
+          storage.enterWith('attempt');
           return worker.run(ctx);
         },
       },

@@ -89,3 +89,25 @@ describe('supervision options', () => {
     expect(resolve({ maxAttempts: 2 }, pool).restartLimit).toEqual({ max: 5, windowMs: 60_000 });
   });
 });
+
+describe('what takes back a default of the pool', () => {
+  const pool = resolve({
+    timeout: '1m',
+    stallTimeout: '10s',
+    restartLimit: { max: 5, window: '1h' },
+    maxAttempts: Infinity,
+  });
+
+  it('is Infinity for a timeout and a stallTimeout', () => {
+    expect(resolve({ timeout: Infinity, stallTimeout: Infinity }, pool)).toMatchObject({
+      timeoutMs: undefined,
+      stallTimeoutMs: undefined,
+    });
+    expect(resolve({ deferredStart: 1 }, pool)).toMatchObject({ timeoutMs: 60_000, stallTimeoutMs: 10_000 });
+  });
+
+  it("is 'none' for a restartLimit", () => {
+    expect(resolve({ restartLimit: 'none' }, pool).restartLimit).toBeUndefined();
+    expect(resolve({ deferredStart: 1 }, pool).restartLimit).toEqual({ max: 5, windowMs: 3_600_000 });
+  });
+});

@@ -1,3 +1,4 @@
+import type { Duration } from '../../lib/clock/index.js';
 import * as fc from 'fast-check';
 import { InvalidOptionError } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
@@ -68,9 +69,10 @@ describe('F17: a restartLimit', () => {
     const met = { accepted: 0, refused: 0 };
     fc.assert(
       fc.property(options, (given) => {
+        const limit = given.restartLimit as { max: number; window: Duration };
         const policy: ResolvedSupervision = {
           ...resolve({ ...given, restartLimit: undefined } as never),
-          restartLimit: { max: given.restartLimit!.max, windowMs: Number(given.restartLimit!.window) },
+          restartLimit: { max: limit.max, windowMs: Number(limit.window) },
         };
         const reachable = isReachable(policy, failed) || isReachable(policy, succeeded);
         const isAccepted = accepted(given);

@@ -46,13 +46,6 @@ describe('stallTimeout', () => {
     expect(life.of('stalled')).toHaveLength(1);
   });
 
-  it('lets the time move on also where rounding leaves next to nothing of it', async () => {
-    const life = await new Supervised({ ...restarting, backoff: () => 1_000 / 3, stallTimeout: 400 }).start();
-    await life.clock.advance('1m');
-    expect(life.of('stalled')[0]?.silentMs).toBe(400);
-    expect(life.of('exhausted')).toHaveLength(1);
-  });
-
   it('does not watch without the option', async () => {
     const life = await new Supervised().start();
     life.worker.attempt.ctx.heartbeat();

@@ -63,7 +63,7 @@ export const failing = (error: unknown = new Error('boom')): RunnableWorker & { 
   runs: 0,
   run() {
     this.runs++;
-    return Promise.reject(error as Error);
+    return Promise.reject(error);
   },
 });
 

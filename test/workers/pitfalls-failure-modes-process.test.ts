@@ -44,9 +44,12 @@ async function msFromLineToEnd(program: Program, line: string): Promise<number> 
 
 beforeAll(requireFreshBuild);
 
-describe('the failure modes of this field (pitfalls 7), in a process of their own', () => {
-  it('F10: nothing of a pool holds the process open once it has stopped', async () => {
-    const program = run(`
+describe(
+  'the failure modes of this field (pitfalls 7), in a process of their own',
+  { timeout: 20_000 },
+  () => {
+    it('F10: nothing of a pool holds the process open once it has stopped', async () => {
+      const program = run(`
       const pool = new WorkerPool({ logger, maxAttempts: Infinity, shutdownTimeout: '10m' });
       const workers = {
         sleeping: { run: (ctx) => ctx.sleep('1h') },
@@ -66,17 +69,17 @@ describe('the failure modes of this field (pitfalls 7), in a process of their ow
       console.log(JSON.stringify({ orphans, left: left() }));
       console.log('stopped');
     `);
-    expect(await msFromLineToEnd(program, 'stopped')).toBeLessThan(1_000);
-    expect(program.stdout).toEqual([
-      'begin',
-      '["running","running","running","backoff","success","deferred"]',
-      '{"orphans":[],"left":[]}',
-      'stopped',
-    ]);
-  });
+      expect(await msFromLineToEnd(program, 'stopped')).toBeLessThan(1_000);
+      expect(program.stdout).toEqual([
+        'begin',
+        '["running","running","running","backoff","success","deferred"]',
+        '{"orphans":[],"left":[]}',
+        'stopped',
+      ]);
+    });
 
-  it('F10: nor does a worker that never ends, once the pool has given up on it', async () => {
-    const program = run(`
+    it('F10: nor does a worker that never ends, once the pool has given up on it', async () => {
+      const program = run(`
       const pool = new WorkerPool({ logger });
       pool.register({ run: () => new Promise(() => {}) }, { name: 'timed out', timeout: 20, abortGrace: '1h' });
       pool.register({ run: () => new Promise(() => {}) }, { name: 'never', timeout: '2h', stallTimeout: '1h' });
@@ -87,12 +90,14 @@ describe('the failure modes of this field (pitfalls 7), in a process of their ow
       console.log(JSON.stringify(orphans));
       console.log('stopped');
     `);
-    expect(await msFromLineToEnd(program, 'stopped')).toBeLessThan(1_000);
-    expect(program.stdout[1]).toBe('[{"kind":"worker","name":"timed out"},{"kind":"worker","name":"never"}]');
-  });
+      expect(await msFromLineToEnd(program, 'stopped')).toBeLessThan(1_000);
+      expect(program.stdout[1]).toBe(
+        '[{"kind":"worker","name":"timed out"},{"kind":"worker","name":"never"}]',
+      );
+    });
 
-  it('F33: what hooks throw, at once or later, ends neither the process nor the work', async () => {
-    const program = run(`
+    it('F33: what hooks throw, at once or later, ends neither the process nor the work', async () => {
+      const program = run(`
       const bad = { debug: later, log: boom, warn: later, error: boom, child: () => bad };
       const pool = new WorkerPool({
         logger: bad, idGenerator: boom, backoff: boom, maxAttempts: 2,
@@ -114,7 +119,8 @@ describe('the failure modes of this field (pitfalls 7), in a process of their ow
       process.removeAllListeners('exit');
       process.exitCode = 0;
     `);
-    expect([await program.ended, program.stderr]).toEqual([0, []]);
-    expect(program.stdout).toEqual(['begin', 'running 2', 'cancelled true']);
-  });
-});
+      expect([await program.ended, program.stderr]).toEqual([0, []]);
+      expect(program.stdout).toEqual(['begin', 'running 2', 'cancelled true']);
+    });
+  },
+);

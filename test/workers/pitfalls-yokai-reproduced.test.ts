@@ -108,13 +108,13 @@ describe('the defects of yokai that were reproduced (pitfalls 1.5)', () => {
     [new RangeError('too far'), 'RangeError', 'too far'],
   ])('a thrown %o is printed as it is, and an error keeps its stack', async (thrown, name, message) => {
     const { pool, clock, logger } = fakePool();
-    pool.register({ run: () => Promise.reject(thrown as Error) }, { name: 'relay' });
+    pool.register({ run: () => Promise.reject(thrown) }, { name: 'relay' });
     pool.start();
     await clock.settle();
     expect(pool.execution('relay').lastError).toMatchObject({ name, message });
     const line = logger.lines.find(({ fields }) => 'err' in fields);
     expect(line).toMatchObject({ level: 'error', message: `Worker "relay" failed after 0 ms: ${message}` });
-    const { stack = 'none' } = line?.fields.err as { stack?: string };
+    const { stack = 'none' } = (line?.fields.err ?? {}) as { stack?: string };
     expect(stack).toContain(thrown instanceof Error ? 'pitfalls-yokai-reproduced.test.ts' : 'none');
   });
 

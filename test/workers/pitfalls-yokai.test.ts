@@ -8,9 +8,9 @@ import { heapUsed } from '../support/heap.js';
 import { failing, looping, ManualWorker } from '../support/manual-worker.js';
 import { RecordingLogger, silentLogger } from '../support/recording-logger.js';
 
-const healthOf = async (pool: WorkerPool): Promise<unknown> => {
+const healthOf = (pool: WorkerPool): unknown => {
   const indicator = new WorkerHealthIndicator(new HealthIndicatorService(), pool.pool);
-  return (await indicator.isHealthy('workers')).workers.status;
+  return indicator.isHealthy('workers').workers.status;
 };
 
 /** Ends only when the test says so, whatever its signal says. */
@@ -221,20 +221,20 @@ describe('the defects of yokai (pitfalls 1.1)', () => {
     pool.start();
     await clock.advance('1s');
     expect(pool.execution('relay').status).toBe('error');
-    expect(await healthOf(pool)).toBe('down');
+    expect(healthOf(pool)).toBe('down');
   });
 
   it('Y12: a worker that was never started is down, and so is a pool that never started', async () => {
     const { pool, clock } = fakePool();
-    expect(await healthOf(pool)).toBe('down');
+    expect(healthOf(pool)).toBe('down');
     pool.register(new ManualWorker(), { name: 'one' });
     pool.register(new ManualWorker(), { name: 'other' });
     pool.start('one');
     await clock.settle();
-    expect(await healthOf(pool)).toBe('down');
+    expect(healthOf(pool)).toBe('down');
     pool.start();
     await clock.settle();
-    expect(await healthOf(pool)).toBe('up');
+    expect(healthOf(pool)).toBe('up');
     await pool.stop();
   });
 

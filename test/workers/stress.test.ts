@@ -67,9 +67,9 @@ const services = {
 
 /** Moves a clock on until `work` has ended. */
 async function moving(clock: FakeClock, work: Promise<void>): Promise<void> {
-  let over = false;
-  const ended = work.finally(() => (over = true));
-  while (!over) await clock.advance(1);
+  const state = { over: false };
+  const ended = work.finally(() => (state.over = true));
+  while (!state.over) await clock.advance(1);
   await ended;
 }
 
