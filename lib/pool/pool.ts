@@ -11,6 +11,7 @@ import {
 } from '../errors/index.js';
 import { type AbortReason, type ChildKind, EventEmitter, type WorkEvent } from '../events/index.js';
 import {
+  Cancellation,
   consoleLogger,
   type LogFields,
   type LogLevel,
@@ -70,6 +71,8 @@ export class Pool implements SupervisorEnvironment {
   #shutdown = newShutdown();
   #closed = false;
   #escalated = false;
+  /** Ends every stop that still waits. */
+  readonly #cutShort = new Cancellation();
   #draining: Promise<StopReport> | undefined;
   #closing: Promise<StopReport> | undefined;
   #startAgain = false;
@@ -247,10 +250,7 @@ export class Pool implements SupervisorEnvironment {
   /** Stops for ever: nothing starts any more. However often it is called, there is one drain and one time budget. */
   close(): Promise<StopReport> {
     this.#closed = true;
-    this.#closing ??= this.stop().then((report) => {
-      this.#status = 'closed';
-      return report;
-    });
+    this.#closing ??= this.inScope(() => this.#close());
     return this.#closing;
   }
 
@@ -322,10 +322,22 @@ export class Pool implements SupervisorEnvironment {
     return report;
   }
 
+  /** A stop that is under way may have been given more time than the app has. */
+  async #close(): Promise<StopReport> {
+    const { clock, shutdownTimeoutMs } = this.#options;
+    const cancelTimer = clock.setTimer(() => this.#cutShort.end(), shutdownTimeoutMs);
+    const report = await this.stop();
+    cancelTimer();
+    this.#cutShort.end();
+    this.#status = 'closed';
+    return report;
+  }
+
   #stop(children: readonly Child[], reason: AbortReason, timeoutMs: number): Promise<StopReport> {
     const { abortMarginMs, clock } = this.#options;
+    const cutShort = this.#cutShort;
     const report = (what: string, error: unknown): void => this.report(what, error);
-    return stopChildren(children, { reason, timeoutMs, abortMarginMs, clock, report });
+    return stopChildren(children, { reason, timeoutMs, abortMarginMs, clock, cutShort, report });
   }
 }
 

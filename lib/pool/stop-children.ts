@@ -1,4 +1,4 @@
-import type { Clock } from '../clock/index.js';
+import type { Clock, Interruptible } from '../clock/index.js';
 import type { AbortReason, ChildKind } from '../events/index.js';
 import type { Child, StopRequest } from './child.js';
 
@@ -20,6 +20,8 @@ interface StopOrder {
   readonly timeoutMs: number;
   readonly abortMarginMs: number;
   readonly clock: Clock;
+  /** Ends the time before it is over: the app closes, and has less of it. */
+  readonly cutShort: Interruptible;
   /** Told when a child breaks its promise never to fail. */
   report(what: string, error: unknown): void;
 }
@@ -29,7 +31,7 @@ interface StopOrder {
  * have ended. At the deadline the rest is abandoned and named. Never rejects.
  */
 export async function stopChildren(children: readonly Child[], order: StopOrder): Promise<StopReport> {
-  const { clock, reason, timeoutMs, abortMarginMs } = order;
+  const { clock, reason, timeoutMs, abortMarginMs, cutShort } = order;
   const begin = clock.monotonic();
   const deadline = begin + timeoutMs;
   // Not by `active`: who was started again meanwhile has ended all the same.
@@ -50,7 +52,8 @@ export async function stopChildren(children: readonly Child[], order: StopOrder)
     await Promise.all(concerned.map((child) => stopOne(child, feedersEnded)));
   };
   const feedersEnded = stopAll('first', Promise.resolve());
-  await endOrDeadline(Promise.all([feedersEnded, stopAll('last', feedersEnded)]), clock, timeoutMs);
+  const ended = Promise.all([feedersEnded, stopAll('last', feedersEnded)]);
+  await endOrDeadline(ended, clock, timeoutMs, cutShort);
 
   const orphaned = [...unended];
   orphaned.forEach((child) => child.abandon());
@@ -60,12 +63,21 @@ export async function stopChildren(children: readonly Child[], order: StopOrder)
   });
 }
 
-function endOrDeadline(end: Promise<unknown>, clock: Clock, timeoutMs: number): Promise<void> {
+function endOrDeadline(
+  end: Promise<unknown>,
+  clock: Clock,
+  timeoutMs: number,
+  cutShort: Interruptible,
+): Promise<void> {
   return new Promise((resolve) => {
-    const cancelTimer = clock.setTimer(resolve, timeoutMs);
-    void end.then(() => {
+    const finish = (): void => {
       cancelTimer();
+      off();
       resolve();
-    });
+    };
+    // Who has ended already is found to have, also where there is no time left.
+    const cancelTimer = clock.setTimer(finish, cutShort.aborted ? 0 : timeoutMs);
+    const off = cutShort.onAbort(finish);
+    void end.then(finish);
   });
 }

@@ -218,6 +218,29 @@ describe('starting and stopping', () => {
     expect([pool.status, child.started]).toEqual(['stopped', 2]);
   });
 
+  it('ends at the latest with the budget of the app when it closes, whatever a stop was given', async () => {
+    const stubborn = new FakeChild('stubborn');
+    const { pool, clock } = started([stubborn], { shutdownTimeout: '20s' });
+    const stopped = pool.stop(600_000);
+    const one = pool.stopChild(stubborn, 600_000);
+    await clock.advance('5s');
+    const closed = pool.close();
+    await clock.advance('20s');
+    const orphans = [{ kind: stubborn.kind, name: 'stubborn' }];
+    expect(await Promise.all([stopped, one, closed])).toMatchObject([{ orphans }, { orphans }, { orphans }]);
+    expect(clock.pending).toBe(0);
+  });
+
+  it('has nothing to name once all have ended and the pool is closed', async () => {
+    const child = new FakeChild('child');
+    const { pool } = started([child]);
+    const closed = pool.close();
+    child.end();
+    await closed;
+    expect((await pool.stop()).orphans).toEqual([]);
+    expect((await pool.stopChild(child)).orphans).toEqual([]);
+  });
+
   it('is over for ever once the pool is closed', async () => {
     const child = new FakeChild('a');
     const { pool } = started([child]);
