@@ -7,6 +7,7 @@ export {
   MiddlewareNotFoundError,
   NextCalledTwiceError,
   PeerNotFoundError,
+  PoolConfiguredLateError,
   PoolOptionsConflictError,
   PoolStoppingError,
   WorkerDisabledError,

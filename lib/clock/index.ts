@@ -1,4 +1,4 @@
 export { type CancelTimer, type Clock, systemClock } from './clock.js';
 export { type Duration, formatDuration, parseDuration } from './duration.js';
 export { longestTimerMs } from './long-timer.js';
-export { wait, type Interruptible } from './wait.js';
+export type { Interruptible } from './interruptible.js';

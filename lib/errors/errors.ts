@@ -71,6 +71,16 @@ export class PoolStoppingError extends WorkError {
   }
 }
 
+export class PoolConfiguredLateError extends WorkError {
+  readonly code = 'POOL_CONFIGURED_LATE';
+  constructor(owner: string, first: string) {
+    super(
+      `The options of ${owner} came after "${first}" had been registered, which knows nothing of them. Register ` +
+        'workers by hand in onModuleInit() or later, not in a constructor.',
+    );
+  }
+}
+
 export class PoolOptionsConflictError extends WorkError {
   readonly code = 'POOL_OPTIONS_CONFLICT';
   constructor(differing: readonly string[]) {

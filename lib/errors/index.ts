@@ -6,6 +6,7 @@ export {
   MiddlewareNotFoundError,
   NextCalledTwiceError,
   PeerNotFoundError,
+  PoolConfiguredLateError,
   PoolOptionsConflictError,
   PoolStoppingError,
   WorkerDisabledError,

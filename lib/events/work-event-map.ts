@@ -79,6 +79,8 @@ interface Failed extends Base<'failed'> {
 interface Cancelled extends Base<'cancelled'> {
   readonly durationMs: number;
   readonly reason: AbortReason;
+  /** What the attempt threw on being told to end, unless that was the cancellation itself. */
+  readonly error?: ErrorInfo;
 }
 /** The next attempt is due in `delayMs`. */
 interface Backoff extends Base<'backoff'> {

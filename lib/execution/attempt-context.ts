@@ -1,4 +1,4 @@
-import { type Clock, type Duration, parseDuration, wait } from '../clock/index.js';
+import { type Clock, type Duration, parseDuration } from '../clock/index.js';
 import { InvalidOptionError } from '../errors/index.js';
 import type { AbortReason, ChildKind, WorkEvent } from '../events/index.js';
 import { AttemptAbortedError } from './attempt-aborted-error.js';
@@ -71,6 +71,7 @@ export class AttemptContext implements WorkContext {
   readonly #cancellation = new Cancellation();
   #lastMark: number;
   #logger: WorkLogger | undefined;
+  #work: Promise<unknown> | undefined;
 
   constructor(
     observer: AttemptObserver,
@@ -127,13 +128,13 @@ export class AttemptContext implements WorkContext {
     this.#lap(action, 'success');
   }
 
-  async sleep(duration: Duration): Promise<void> {
+  sleep(duration: Duration): Promise<void> {
     const delayMs = parseDuration(duration);
-    if (delayMs === undefined) throw invalidSleep(this.name, duration);
-    if (await wait(this.clock, delayMs, this.#cancellation)) return;
-    if (this.#cancellation.reason !== undefined) throw this.#cancellation.reason;
-    // The attempt has ended and something that it left behind still waits: it goes no further, and holds no timer.
-    await new Promise<never>(() => {});
+    const slept =
+      delayMs === undefined ? Promise.reject(invalidSleep(this.name, duration)) : this.#wait(delayMs);
+    // One that nobody waits for, such as the loser of a race, must not end the process when the attempt is aborted.
+    slept.catch(ignore);
+    return slept;
   }
 
   heartbeat(): void {
@@ -144,6 +145,22 @@ export class AttemptContext implements WorkContext {
   /** @internal Calls `listener` when the attempt is told to end, or has ended. */
   onOver(listener: () => void): void {
     this.#cancellation.onAbort(listener);
+  }
+
+  /** @internal The work while it runs inside of middlewares, which may end before it does. */
+  get work(): Promise<unknown> | undefined {
+    return this.#work;
+  }
+
+  /** @internal Runs the work that middlewares are around. */
+  follow(handler: (context: WorkContext) => unknown): Promise<unknown> {
+    const work = (async () => handler(this))();
+    const ended = (): void => {
+      this.#work = undefined;
+    };
+    work.then(ended, ended);
+    this.#work = work;
+    return work;
   }
 
   /** @internal Tells the attempt to end. */
@@ -157,6 +174,25 @@ export class AttemptContext implements WorkContext {
   end(outcome: 'success' | 'error'): void {
     this.#cancellation.end();
     if (this.#observer.marks) this.#lap('end', outcome);
+  }
+
+  // What an ended attempt has left behind goes no further: it waits for ever, and holds no timer.
+  #wait(delayMs: number): Promise<void> {
+    const cancellation = this.#cancellation;
+    return new Promise((resolve, reject) => {
+      const interrupt = (): void => {
+        if (cancellation.reason !== undefined) reject(cancellation.reason);
+      };
+      if (cancellation.aborted) return interrupt();
+      const cancelTimer = this.clock.setTimer(() => {
+        off();
+        resolve();
+      }, delayMs);
+      const off = cancellation.onAbort(() => {
+        cancelTimer();
+        interrupt();
+      });
+    });
   }
 
   #lap(action: string, outcome: 'success' | 'error'): void {
@@ -177,6 +213,8 @@ export class AttemptContext implements WorkContext {
     });
   }
 }
+
+const ignore = (): void => {};
 
 /** The fields that name an execution in a log line. */
 export function logFields(

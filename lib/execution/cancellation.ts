@@ -46,8 +46,15 @@ export class Cancellation {
     if (!this.#over) this.#finish();
   }
 
-  /** Calls `listener`, which must not throw, when waiting is over. Answers a function that takes it off again. */
+  /**
+   * Calls `listener`, which must not throw, when waiting is over, at once if it is. Answers a function that takes it
+   * off again.
+   */
   onAbort(listener: () => void): () => void {
+    if (this.#over) {
+      listener();
+      return () => {};
+    }
     // Most have one listener, and a literal takes room for just that.
     if (this.#listeners === undefined) this.#listeners = [listener];
     else this.#listeners.push(listener);

@@ -46,8 +46,11 @@ export class ExecutionRecord {
         this.lastError = event.error;
         this.endedAt = event.time;
         break;
-      case 'succeeded':
       case 'cancelled':
+        if (event.error !== undefined) this.lastError = event.error;
+        this.endedAt = event.time;
+        break;
+      case 'succeeded':
         this.endedAt = event.time;
         break;
       case 'backoff':

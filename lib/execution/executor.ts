@@ -26,10 +26,19 @@ export async function execute(
   let outcome: Outcome;
   try {
     const value: unknown = await contextStorage.run(context, handler, context);
+    // A middleware may have returned before the work that it is around.
+    if (context.work !== undefined) await context.work;
     outcome = outcomeOfValue(value, context.abortedFor);
   } catch (error) {
+    if (context.work !== undefined) await giveUp(context, context.work);
     outcome = outcomeOfError(error, context.abortedFor);
   }
   context.end(outcome.kind === 'failed' || outcome.kind === 'timed-out' ? 'error' : 'success');
   return outcome;
+}
+
+/** A middleware threw while the work went on, as one does that has a time limit: then it is over for the work too. */
+async function giveUp(context: AttemptContext, work: Promise<unknown>): Promise<void> {
+  context.abort('timeout', 'a middleware gave up on it');
+  await work.catch(() => {});
 }

@@ -1,5 +1,5 @@
 import { NextCalledTwiceError } from '../errors/index.js';
-import type { WorkContext } from './attempt-context.js';
+import type { AttemptContext, WorkContext } from './attempt-context.js';
 import type { Handler } from './executor.js';
 
 /** Runs what is inside: the next middleware, or the work. Call it at most once. */
@@ -7,7 +7,8 @@ export type Next = () => Promise<unknown>;
 
 /**
  * Is around each attempt. What it throws makes the attempt fail; what it swallows makes it succeed. Return, or
- * await, what `next()` gives: an attempt ends when its outermost middleware does.
+ * await, what `next()` gives. One that ends before the work does leaves nothing behind: the attempt lasts until the
+ * work has ended too, and work whose middleware gave up on it is aborted.
  */
 export interface Middleware<Context extends WorkContext = WorkContext> {
   use(context: Context, next: Next): Promise<unknown>;
@@ -24,18 +25,26 @@ export function composeMiddlewares(
   middlewares: readonly (Middleware | MiddlewareFunction)[],
   handler: Handler,
 ): Handler {
+  if (middlewares.length === 0) return handler;
+  const work: Handler = (context) => (context as AttemptContext).follow(handler);
   return middlewares.reduceRight<Handler>((inner, middleware) => {
     const use = typeof middleware === 'function' ? middleware : middleware.use.bind(middleware);
     return (context) => use(context, once(inner, context, middleware));
-  }, handler);
+  }, work);
 }
 
 function once(inner: Handler, context: WorkContext, middleware: Middleware | MiddlewareFunction): Next {
   let called = false;
-  return async () => {
+  const run = async (): Promise<unknown> => {
     if (called) throw new NextCalledTwiceError(nameOf(middleware));
     called = true;
     return inner(context);
+  };
+  return () => {
+    const result = run();
+    // A middleware that does not wait for it must not end the process by that.
+    result.catch(() => {});
+    return result;
   };
 }
 

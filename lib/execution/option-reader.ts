@@ -31,6 +31,11 @@ export class OptionReader {
     }
   }
 
+  /** Refuses names that are not known, and reads nothing. */
+  static checkNames(owner: string, values: object, known: readonly string[], path: string): void {
+    void new OptionReader(owner, values, known, path);
+  }
+
   get(name: string): unknown {
     return this.#values[name];
   }

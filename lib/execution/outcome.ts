@@ -6,7 +6,8 @@ export type Outcome =
   | { readonly kind: 'succeeded'; readonly value: unknown }
   | { readonly kind: 'failed'; readonly error: unknown }
   | { readonly kind: 'timed-out'; readonly error: unknown }
-  | { readonly kind: 'cancelled'; readonly reason: AbortReason };
+  /** `error`: what the code threw on being told to end, where that was more than "I was told to end". */
+  | { readonly kind: 'cancelled'; readonly reason: AbortReason; readonly error?: unknown };
 
 /** The attempt's code returned `value`. */
 export function outcomeOfValue(value: unknown, abortedFor: AttemptAbortedError | undefined): Outcome {
@@ -32,18 +33,23 @@ export function outcomeOfError(error: unknown, abortedFor: AttemptAbortedError |
     case 'stalled':
       return { kind: 'failed', error: cancelled ? abortedFor : error };
     default:
-      return cancelled ? { kind: 'cancelled', reason: abortedFor.reason } : { kind: 'failed', error };
+      // Whatever it is: a connection that was closed under it, a query that was cut off. It was interrupted.
+      return { kind: 'cancelled', reason: abortedFor.reason, ...(!cancelled && { error }) };
   }
 }
 
 // Asked only once our signal has aborted: before that, an AbortError is somebody else's and a failure. After it,
 // the name alone must do, since many libraries throw an AbortError of their own that does not lead back to the
 // signal's reason.
-function isCancellation(error: unknown, reason: AttemptAbortedError): boolean {
-  let current: unknown = error;
-  for (let depth = 0; depth < 8 && typeof current === 'object' && current !== null; depth++) {
-    if (current === reason || (current as Error).name === 'AbortError') return true;
-    current = (current as Error).cause;
-  }
-  return false;
+function isCancellation(error: unknown, reason: AttemptAbortedError, depth = 8): boolean {
+  if (typeof error !== 'object' || error === null || depth === 0) return false;
+  const { name, cause, errors } = error as Partial<AggregateError>;
+  return (
+    error === reason ||
+    name === 'AbortError' ||
+    isCancellation(cause, reason, depth - 1) ||
+    (Array.isArray(errors) &&
+      errors.length > 0 &&
+      errors.every((one) => isCancellation(one, reason, depth - 1)))
+  );
 }

@@ -21,8 +21,10 @@ export async function shutDownApplication(app: Closable | undefined, pool: Closa
     }
     return;
   }
-  // Without a listener the signal would end the process on the spot: then the pool is stopped here.
-  if (process.listenerCount('SIGTERM') === 0) await pool.close();
+  // Without a listener the signal would end the process on the spot, and one that is there may not be Nest's: in both
+  // cases the pool is stopped here. With Nest's own hooks it is the same stop that these wait for.
+  const closed = pool.close();
+  if (process.listenerCount('SIGTERM') === 0) await closed;
   process.kill(process.pid, 'SIGTERM');
 }
 

@@ -17,7 +17,7 @@ export interface ChildSnapshot {
   readonly kind: ChildKind;
   readonly name: string;
   readonly status: ExecutionStatus;
-  /** Whether giving up on it turns health down. */
+  /** Whether giving up on it leaves health alone. */
   readonly ignorable: boolean;
   readonly lastError?: ErrorInfo | undefined;
 }
@@ -35,12 +35,15 @@ export interface Child {
   readonly drains: 'first' | 'last';
   /** True from `start()` until nothing of it runs any more. */
   readonly active: boolean;
+  readonly status: ExecutionStatus;
+  /** Whether giving up on it leaves health alone. */
+  readonly ignorable: boolean;
   /** Tells that it exists, by an event. Called once. */
   register(): void;
   start(): void;
   /** Settles when nothing of it runs any more. */
   stop(request: StopRequest): Promise<void>;
-  /** The deadline has passed: say so, let go of what can be let go, and be waited for no longer. */
+  /** The deadline of the shutdown has passed: say so once, let go of what can be let go, and be waited for no longer. */
   abandon(): void;
   snapshot(): ChildSnapshot;
 }

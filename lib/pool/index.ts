@@ -8,6 +8,7 @@ export {
   type MiddlewareReference,
   type PoolOptions,
   readMiddlewares,
+  type ResolvedPoolOptions,
 } from './pool-options.js';
 export { PoolModule } from './pool.module.js';
 export { POOL } from './pool.tokens.js';

@@ -1,12 +1,14 @@
 import { formatDuration } from '../clock/index.js';
-import type { WorkEvent, WorkEventType } from '../events/index.js';
+import type { ErrorInfo, WorkEvent } from '../events/index.js';
 import { type LogLevel, logFields, type WorkLogger } from '../execution/index.js';
 
 /** How loudly an event is logged, if at all. */
-function levelOf(type: WorkEventType): LogLevel | undefined {
-  switch (type) {
+function levelOf(event: WorkEvent): LogLevel | undefined {
+  switch (event.type) {
     case 'marked':
       return undefined;
+    case 'cancelled':
+      return event.error === undefined ? 'log' : 'warn';
     case 'backoff':
     case 'stalled':
       return 'warn';
@@ -20,6 +22,9 @@ function levelOf(type: WorkEventType): LogLevel | undefined {
   }
 }
 
+// A copy: pino's error serializer writes into what it is given, and events are frozen.
+const errorField = (error: ErrorInfo): Record<string, unknown> => ({ err: { type: error.name, ...error } });
+
 const titles: Record<WorkEvent['kind'], string> = {
   worker: 'Worker',
   'task-queue': 'Task queue',
@@ -27,14 +32,14 @@ const titles: Record<WorkEvent['kind'], string> = {
 };
 
 /** Whether an event is one for the log. Asked first, of each event: it costs next to nothing. */
-export function isLogged({ type }: WorkEvent, logger: WorkLogger): boolean {
-  const level = levelOf(type);
+export function isLogged(event: WorkEvent, logger: WorkLogger): boolean {
+  const level = levelOf(event);
   return level !== undefined && logger.isEnabled?.(level) !== false;
 }
 
 /** Tells the log of an event, and answers what the logger does, which may be a promise. */
 export function logLifecycle(event: WorkEvent, logger: WorkLogger): unknown {
-  const level = levelOf(event.type);
+  const level = levelOf(event);
   const line = lineFor(event);
   if (level === undefined || line === undefined) return undefined;
   const [text, fields] = line;
@@ -66,14 +71,12 @@ function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<stri
       return [`succeeded after ${formatDuration(event.durationMs)}`];
     case 'failed': {
       const { error, durationMs } = event;
-      // A copy: pino's error serializer writes into what it is given, and events are frozen.
-      return [
-        `failed after ${formatDuration(durationMs)}: ${error.message}`,
-        { err: { type: error.name, ...error } },
-      ];
+      return [`failed after ${formatDuration(durationMs)}: ${error.message}`, errorField(error)];
     }
     case 'cancelled':
-      return [`stopped (${event.reason})`];
+      return event.error === undefined
+        ? [`stopped (${event.reason})`]
+        : [`stopped (${event.reason}) with an error: ${event.error.message}`, errorField(event.error)];
     case 'exhausted':
       return [`is exhausted and will not be restarted (${event.because})`, { attempts: event.attempts }];
     case 'orphaned':

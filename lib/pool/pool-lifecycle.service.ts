@@ -6,6 +6,7 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
+import { currentContext } from '../execution/index.js';
 import { ProviderExplorer } from '../discovery/index.js';
 import type { Pool } from './pool.js';
 import { POOL } from './pool.tokens.js';
@@ -27,7 +28,11 @@ export class PoolLifecycleService
     private readonly explorer: ProviderExplorer,
   ) {
     this.#startGate = new StartGate(() => this.#start());
-    this.#shutdownGate = new ShutdownGate(() => this.#drain());
+    this.#shutdownGate = new ShutdownGate(
+      (instance) => this.#drain(`${instance.constructor.name}.onModuleDestroy()`),
+      () => this.pool.draining,
+      () => currentContext() !== undefined,
+    );
   }
 
   onModuleInit(): void {
@@ -40,15 +45,17 @@ export class PoolLifecycleService
   onApplicationBootstrap(): void {}
 
   async onModuleDestroy(): Promise<void> {
-    await this.#drain();
+    await this.#drain('the application');
   }
 
   onApplicationShutdown(): void {
     this.#shutdownGate.release();
   }
 
-  #drain(): Promise<unknown> {
+  #drain(caller: string): Promise<unknown> {
     this.#startGate.shut();
+    // Whoever calls such a hook by hand closes the pool, and should find out why.
+    if (!this.pool.draining) this.pool.say('debug', `Shutdown begins with ${caller}`);
     return this.pool.close();
   }
 

@@ -38,6 +38,11 @@ export interface PoolOptions extends SupervisionOptions {
   readonly idGenerator?: () => string;
   /** Events kept per execution. Default 100. */
   readonly historySize?: number;
+  /**
+   * Options of single workers by their names, over what `@Worker()` says: for what is known only at run time, such
+   * as `{ 'outbox-relay': { enabled: config.get('RELAY') } }`.
+   */
+  readonly workers?: Readonly<Record<string, SupervisionOptions>>;
   /** Around every attempt of every worker, the first one outermost. */
   readonly middlewares?: readonly MiddlewareReference[];
   /** Where lifecycle lines go. Default: Nest's `Logger`; the console for a pool that is made by hand. */
@@ -52,6 +57,7 @@ export interface ResolvedPoolOptions {
   readonly abortMarginMs: number;
   readonly idGenerator: () => string;
   readonly historySize: number;
+  readonly workers: Readonly<Record<string, SupervisionOptions>>;
   readonly middlewares: readonly MiddlewareReference[];
   readonly logger: WorkLogger | undefined;
   readonly clock: Clock;
@@ -64,6 +70,7 @@ export const poolOptionNames: readonly (keyof PoolOptions)[] = [
   'abortMargin',
   'idGenerator',
   'historySize',
+  'workers',
   'middlewares',
   'logger',
   'clock',
@@ -86,6 +93,7 @@ export function resolvePoolOptions(owner: string, options: PoolOptions): Resolve
     abortMarginMs,
     idGenerator: readFunction(reader, 'idGenerator', uuid),
     historySize: reader.count('historySize', 100),
+    workers: readWorkers(owner, reader),
     middlewares: readMiddlewares(reader),
     logger: options.logger,
     clock: options.clock ?? systemClock,
@@ -105,6 +113,25 @@ export function readMiddlewares(reader: OptionReader): readonly MiddlewareRefere
     'a list of functions (ctx, next), of objects with use(ctx, next), or of provided classes with that method',
     'Look for an undefined entry: a class that is imported in a circle is undefined while decorators run.',
   );
+}
+
+function readWorkers(owner: string, reader: OptionReader): Readonly<Record<string, SupervisionOptions>> {
+  const given = reader.get('workers') ?? {};
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    return reader.refuse(
+      'workers',
+      'an object of options by worker name',
+      "Write { 'outbox-relay': { enabled: false } }.",
+    );
+  }
+  const all = new OptionReader(owner, given, Object.keys(given), 'workers.');
+  for (const [name, options] of Object.entries(given)) {
+    if (typeof options !== 'object' || options === null) {
+      all.refuse(name, 'an object of supervision options', 'Write for example { enabled: false }.');
+    }
+    OptionReader.checkNames(owner, options, supervisionOptionNames, `workers.${name}.`);
+  }
+  return given as Readonly<Record<string, SupervisionOptions>>;
 }
 
 function readFunction<Fn>(reader: OptionReader, name: string, fallback: Fn): Fn {

@@ -5,7 +5,9 @@ import { v7 as uuid } from 'uuid';
 import type { Clock } from '../clock/index.js';
 import {
   DuplicateNameError,
+  InvalidOptionError,
   MiddlewareNotFoundError,
+  PoolConfiguredLateError,
   PoolOptionsConflictError,
   PoolStoppingError,
 } from '../errors/index.js';
@@ -44,7 +46,7 @@ export interface PoolSnapshot {
   /** True as soon as shutdown has begun. */
   readonly draining: boolean;
   /** How often user code beside the work (listeners, loggers, backoff functions, id generators) has thrown. */
-  readonly failures: number;
+  readonly isolatedErrors: number;
   readonly children: readonly ChildSnapshot[];
 }
 
@@ -76,7 +78,7 @@ export class Pool implements SupervisorEnvironment {
   #draining: Promise<StopReport> | undefined;
   #closing: Promise<StopReport> | undefined;
   #startAgain = false;
-  #failures = 0;
+  #isolatedErrors = 0;
   #app: Closable | undefined;
 
   constructor(options: PoolOptions = {}, owner = 'new WorkerPool()') {
@@ -135,7 +137,16 @@ export class Pool implements SupervisorEnvironment {
 
   /** What a listed middleware stands for. Throws `MiddlewareNotFoundError`. */
   middleware(listed: MiddlewareReference, owner: string): Middleware | MiddlewareFunction {
-    return isMiddlewareClass(listed) ? this.instantiate(listed, owner) : listed;
+    if (!isMiddlewareClass(listed)) return listed;
+    const instance: Partial<Middleware> | null | undefined = this.instantiate(listed, owner);
+    if (typeof instance?.use === 'function') return instance as Middleware;
+    throw new InvalidOptionError({
+      owner,
+      option: 'middlewares',
+      given: instance,
+      accepted: `what has a method use(ctx, next) in the place of ${listed.name}`,
+      cure: 'Give the class that method; a test may override it with { use: (ctx, next) => next() }.',
+    });
   }
 
   /**
@@ -149,6 +160,8 @@ export class Pool implements SupervisorEnvironment {
       if (differing.length > 0) throw new PoolOptionsConflictError(differing);
       return;
     }
+    if (this.#children.size > 0)
+      throw new PoolConfiguredLateError(owner, [...this.#children.values()][0]!.name);
     this.#options = resolvePoolOptions(owner, options);
     this.#configuredBy = options;
     this.#logger = this.#options.logger ?? this.#logger;
@@ -227,9 +240,9 @@ export class Pool implements SupervisorEnvironment {
     this.inScope(() => child.start());
   }
 
-  /** Stops one child; the others go on. Answers after `timeoutMs` at the latest. */
-  stopChild(child: Child, timeoutMs = this.#options.shutdownTimeoutMs): Promise<StopReport> {
-    return this.inScope(() => this.#stop([child], 'stop-requested', timeoutMs));
+  /** Stops some children; the others go on. Answers after `timeoutMs` at the latest. */
+  stopOnly(children: readonly Child[], timeoutMs = this.#options.shutdownTimeoutMs): Promise<StopReport> {
+    return this.inScope(() => this.#stop(children, 'stop-requested', timeoutMs));
   }
 
   /**
@@ -258,7 +271,7 @@ export class Pool implements SupervisorEnvironment {
     return Object.freeze({
       status: this.#status,
       draining: this.draining,
-      failures: this.#failures,
+      isolatedErrors: this.#isolatedErrors,
       children: Object.freeze([...this.#children.values()].map((child) => child.snapshot())),
     });
   }
@@ -290,7 +303,7 @@ export class Pool implements SupervisorEnvironment {
 
   /** Counts a failure of user code that runs beside the work, and logs the first one of each kind. */
   report(what: string, error: unknown): void {
-    this.#failures++;
+    this.#isolatedErrors++;
     if (this.#reported.has(what)) return;
     this.#reported.add(what);
     this.say('error', `${what} failed; the work goes on, further failures are counted`, { err: error });

@@ -28,7 +28,7 @@ interface StopOrder {
 
 /**
  * Stops children within one time budget: those that take in work at once, those that are fed by them once these
- * have ended. At the deadline the rest is abandoned and named. Never rejects.
+ * have ended. At the deadline the rest is named, and on shutdown abandoned. Never rejects.
  */
 export async function stopChildren(children: readonly Child[], order: StopOrder): Promise<StopReport> {
   const { clock, reason, timeoutMs, abortMarginMs, cutShort } = order;
@@ -56,7 +56,8 @@ export async function stopChildren(children: readonly Child[], order: StopOrder)
   await endOrDeadline(ended, clock, timeoutMs, cutShort);
 
   const orphaned = [...unended];
-  orphaned.forEach((child) => child.abandon());
+  // One that was merely stopped by name may still take its time; it is stuck once its `abortGrace` is over.
+  if (reason === 'shutdown') orphaned.forEach((child) => child.abandon());
   return Object.freeze({
     orphans: Object.freeze(orphaned.map(({ kind, name }) => Object.freeze({ kind, name }))),
     durationMs: clock.monotonic() - begin,
@@ -77,7 +78,7 @@ function endOrDeadline(
     };
     // Who has ended already is found to have, also where there is no time left.
     const cancelTimer = clock.setTimer(finish, cutShort.aborted ? 0 : timeoutMs);
-    const off = cutShort.onAbort(finish);
+    const off = cutShort.aborted ? () => {} : cutShort.onAbort(finish);
     void end.then(finish);
   });
 }

@@ -63,6 +63,8 @@ export class Supervisor implements AttemptObserver {
   #startAgain = false;
   /** Set once it is certain that no attempt follows and only the last events are to be told. */
   #over = false;
+  /** Set once it was told of as left behind: that is told once. */
+  #orphaned = false;
   #onEnd: (() => void)[] | undefined;
   #attempt: AttemptContext | undefined;
   /** Ends what is waited for between attempts. */
@@ -144,7 +146,8 @@ export class Supervisor implements AttemptObserver {
   /** The time to stop is over: says so, and waits for it no longer. */
   abandon(): void {
     this.#startAgain = false;
-    if (!this.#active || this.#stopReason === undefined) return;
+    if (!this.#active || this.#stopReason === undefined || this.#orphaned) return;
+    this.#orphaned = true;
     // It may never end: nothing of ours goes on waiting for that.
     this.#cancelGraceTimer?.();
     this.#emit({ type: 'orphaned', reason: this.#stopReason, ...this.#stamp() });
@@ -156,8 +159,8 @@ export class Supervisor implements AttemptObserver {
 
   aborted(reason: AbortReason): void {
     this.#stallWatch?.stop();
-    // A stop has its own deadline, kept by the one who asked for it.
-    if (reason === 'shutdown' || reason === 'stop-requested') return;
+    // A shutdown has a deadline of its own, kept by the pool.
+    if (reason === 'shutdown') return;
     const graceMs = this.policy.abortGraceMs;
     this.#cancelGraceTimer = this.environment.clock.setTimer(
       () => this.#emit({ type: 'stuck', reason, graceMs, ...this.#stamp() }),
@@ -273,6 +276,7 @@ export class Supervisor implements AttemptObserver {
 
   #end(): void {
     this.#active = false;
+    this.#orphaned = false;
     this.#over = false;
     this.#stopReason = undefined;
     const waiting = this.#onEnd;
@@ -296,7 +300,13 @@ export class Supervisor implements AttemptObserver {
           durationMs,
         });
       case 'cancelled':
-        return this.#emit({ type: 'cancelled', reason: outcome.reason, durationMs, ...this.#stamp() });
+        return this.#emit({
+          type: 'cancelled',
+          reason: outcome.reason,
+          durationMs,
+          ...(outcome.error !== undefined && { error: toErrorInfo(outcome.error) }),
+          ...this.#stamp(),
+        });
       case 'failed':
       case 'timed-out': {
         const abortedFor = attempt.abortedFor?.reason;
@@ -314,7 +324,7 @@ export class Supervisor implements AttemptObserver {
 
   #watchForStall(attempt: AttemptContext): void {
     const { stallTimeoutMs } = this.policy;
-    if (stallTimeoutMs === undefined) return;
+    if (stallTimeoutMs === undefined || attempt.abortedFor !== undefined) return;
     this.#stallWatch = new StallWatch(this.environment.clock, stallTimeoutMs, (silentMs) => {
       this.#emit({ type: 'stalled', silentMs, ...this.#stamp() });
       attempt.abort('stalled', `no heartbeat for ${Math.round(silentMs)} ms`);

@@ -1,5 +1,6 @@
 import {
   composeMiddlewares,
+  type ExecutionStatus,
   type Handler,
   type Middleware,
   type MiddlewareFunction,
@@ -40,6 +41,14 @@ export class WorkerChild implements Child {
 
   get active(): boolean {
     return this.#supervisor.active;
+  }
+
+  get status(): ExecutionStatus {
+    return this.#supervisor.record.status;
+  }
+
+  get ignorable(): boolean {
+    return this.options.supervision.onExhausted === 'ignore';
   }
 
   get enabled(): boolean {

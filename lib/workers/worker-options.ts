@@ -1,5 +1,10 @@
 import { type Middleware, OptionReader } from '../execution/index.js';
-import { type MiddlewareReference, type PoolOptions, readMiddlewares } from '../pool/index.js';
+import {
+  type MiddlewareReference,
+  type PoolOptions,
+  readMiddlewares,
+  type ResolvedPoolOptions,
+} from '../pool/index.js';
 import {
   type ResolvedSupervision,
   resolveSupervision,
@@ -39,11 +44,17 @@ export function resolveWorkerOptions(
   options: WorkerOptions,
   className: string,
   origin: string,
-  defaults: ResolvedSupervision,
+  pool: ResolvedPoolOptions,
 ): ResolvedWorkerOptions {
-  const owner = `worker "${typeof options.name === 'string' ? options.name : className}" (${origin})`;
-  const reader = new OptionReader(owner, options, workerOptionNames);
-  const name: unknown = reader.get('name') ?? className;
+  const name: unknown = options.name ?? className;
+  const owner = `worker "${typeof name === 'string' ? name : className}" (${origin})`;
+  const configured =
+    typeof name === 'string' && Object.hasOwn(pool.workers, name) ? pool.workers[name] : undefined;
+  const reader = new OptionReader(
+    owner,
+    configured === undefined ? options : { ...options, ...configured },
+    workerOptionNames,
+  );
   if (typeof name !== 'string' || name.trim() === '') {
     return reader.refuse(
       'name',
@@ -54,6 +65,6 @@ export function resolveWorkerOptions(
   return {
     name,
     middlewares: readMiddlewares(reader),
-    supervision: resolveSupervision(owner, reader, defaults),
+    supervision: resolveSupervision(owner, reader, pool.defaults),
   };
 }

@@ -65,14 +65,14 @@ export class WorkerPool {
     if (typeof (worker as Partial<RunnableWorker> | null)?.run !== 'function')
       throw new WorkerWithoutRunError(origin);
     const className = worker.constructor?.name ?? '';
-    const resolved = resolveWorkerOptions(options, className, origin, this.pool.options.defaults);
+    const resolved = resolveWorkerOptions(options, className, origin, this.pool.options);
     const child = new WorkerChild(this.pool, worker, resolved, origin);
     this.pool.add(child);
     return child.snapshot();
   }
 
   registrations(): readonly WorkerRegistration[] {
-    return Object.freeze(this.#children().map(registrationOf));
+    return Object.freeze(this.workers().map(registrationOf));
   }
 
   /** Throws `WorkerNotFoundError`. */
@@ -82,7 +82,7 @@ export class WorkerPool {
 
   /** All workers as they stand now, in the order of their registration. */
   executions(): readonly WorkerExecution[] {
-    return Object.freeze(this.#children().map((child) => child.snapshot()));
+    return Object.freeze(this.workers().map((child) => child.snapshot()));
   }
 
   /** Throws `WorkerNotFoundError`. */
@@ -101,7 +101,7 @@ export class WorkerPool {
    * the app shuts down.
    */
   start(name?: string): void {
-    if (name === undefined) return this.pool.start();
+    if (name === undefined) return this.startAll();
     const child = this.#child(name);
     if (!child.enabled) throw new WorkerDisabledError(name);
     const { status, id } = child.snapshot();
@@ -115,18 +115,21 @@ export class WorkerPool {
    */
   async stop(name?: string, options: StopOptions = {}): Promise<StopReport> {
     const timeoutMs = readTimeout(options);
-    return name === undefined ? this.pool.stop(timeoutMs) : this.pool.stopChild(this.#child(name), timeoutMs);
+    return name === undefined ? this.stopAll(timeoutMs) : this.pool.stopOnly([this.#child(name)], timeoutMs);
   }
 
   /** Stops a worker, waits for its end, and starts it again with a fresh count of attempts. Throws as both do. */
   async restart(name: string, options: StopOptions = {}): Promise<void> {
     const child = this.#child(name);
     if (!child.enabled) throw new WorkerDisabledError(name);
-    const stopped = this.pool.stopChild(child, readTimeout(options));
+    const stopped = this.pool.stopOnly([child], readTimeout(options));
     // Asked for now and not after its end, so that whoever stops it meanwhile has the last word.
     this.pool.startChild(child);
     const { orphans } = await stopped;
-    if (orphans.length > 0) throw new WorkerStuckError(name, child.snapshot().id);
+    if (orphans.length === 0) return;
+    // The caller is told that it did not start: then it must not do so later either.
+    await this.pool.stopOnly([child], 0);
+    throw new WorkerStuckError(name, child.snapshot().id);
   }
 
   /** The app to close when a worker with `onExhausted: 'shutdown'` is given up on. */
@@ -134,7 +137,18 @@ export class WorkerPool {
     this.pool.attachApp(app);
   }
 
-  #children(): WorkerChild[] {
+  /** @internal All of it: whoever made the pool owns it. */
+  protected startAll(): void {
+    this.pool.start();
+  }
+
+  /** @internal */
+  protected stopAll(timeoutMs?: number): Promise<StopReport> {
+    return this.pool.stop(timeoutMs);
+  }
+
+  /** @internal */
+  protected workers(): WorkerChild[] {
     return [...this.pool.children()].filter((child) => child.kind === 'worker') as WorkerChild[];
   }
 
@@ -143,7 +157,7 @@ export class WorkerPool {
     if (child !== undefined) return child as WorkerChild;
     throw new WorkerNotFoundError(
       name,
-      this.#children().map((known) => known.name),
+      this.workers().map((known) => known.name),
     );
   }
 }

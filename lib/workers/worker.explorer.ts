@@ -29,6 +29,18 @@ export class WorkerExplorer implements OnModuleInit {
       if (scope !== 'static') throw new WorkerNotStaticError(origin, scope);
       this.workers.register(instance as RunnableWorker, { name: className, ...options }, origin);
     }
+    this.#warnOfUnknownNames();
+  }
+
+  // No error: a worker of that name may still be registered by hand.
+  #warnOfUnknownNames(): void {
+    const known = new Set(this.workers.registrations().map(({ name }) => name));
+    const unknown = Object.keys(this.pool.options.workers).filter((name) => !known.has(name));
+    if (unknown.length === 0) return;
+    this.pool.say(
+      'warn',
+      `WorkerModule has options for ${unknown.join(', ')}, but no @Worker() has such a name`,
+    );
   }
 
   #provided(middleware: new (...dependencies: never[]) => Middleware, owner: string): Middleware {

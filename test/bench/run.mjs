@@ -13,6 +13,8 @@ const run = promisify(execFile);
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /** Name of a measurement, its scenario, and the scenario's parameters. */
+const all = ['metrics', 'health', 'tracing', 'logging'];
+const big = short ? 2_000 : 10_000;
 const measurements = {
   'bare loop': ['bareLoop', { attempts }],
   attempt: ['attempts', { attempts }],
@@ -20,10 +22,7 @@ const measurements = {
   'attempt, health': ['attempts', { attempts, on: ['health'] }],
   'attempt, tracing': ['attempts', { attempts, on: ['tracing'] }],
   'attempt, logging': ['attempts', { attempts: attempts / 4, on: ['logging'] }],
-  'attempt, all four': [
-    'attempts',
-    { attempts: attempts / 4, on: ['metrics', 'health', 'tracing', 'logging'] },
-  ],
+  'attempt, all': ['attempts', { attempts: attempts / 4, on: all }],
   restart: ['attempts', { attempts, fails: true }],
   'restart, metrics': ['attempts', { attempts, fails: true, on: ['metrics'] }],
   'start 10': ['startPool', { workers: 10 }],
@@ -32,14 +31,24 @@ const measurements = {
   'start 10000, signal': ['startPool', { workers: 10_000, kind: 'signal' }],
   'boot 10': ['bootNest', { workers: 10 }],
   'boot 1000': ['bootNest', { workers: 1_000 }],
-  'boot 10000': ['bootNest', { workers: short ? 2_000 : 10_000 }],
-  slope: ['attempts', { attempts: restarts, fails: true, on: ['metrics'] }],
+  'boot 10000': ['bootNest', { workers: big }],
+  ...Object.fromEntries(
+    [...all.map((name) => [name]), all].map((on) => [
+      `boot 1000, ${on.length > 1 ? 'all' : on[0]}`,
+      ['bootNest', { workers: 1_000, on }],
+    ]),
+  ),
+  slope: ['attempts', { attempts: restarts, fails: true }],
+  'slope, metrics': ['attempts', { attempts: restarts, fails: true, on: ['metrics'] }],
+  'slope, all': ['attempts', { attempts: restarts / 10, fails: true, on: all }],
 };
+/** Too long to do more than once; a slope is one by itself. */
+const once = (name) => name.startsWith('slope');
 
 const measured = {};
 for (let round = 1; round <= rounds; round++) {
   for (const [name, [scenario, parameters]] of Object.entries(measurements)) {
-    if (name === 'slope' && round > 1) continue;
+    if (once(name) && round > 1) continue;
     process.stderr.write(`\r${`round ${round} of ${rounds}: ${name}`.padEnd(60)}`);
     const { stdout } = await run(process.execPath, [
       '--expose-gc',
@@ -67,12 +76,24 @@ const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 const verdict = (met) => (met ? 'met' : 'missed');
 
-const attemptRow = (label, name) => [label, us(of(name, 'us')), us(over(name))];
+const bareAwait = of('bare loop', 'awaitUs');
+const attemptRow = (label, name) => [
+  label,
+  us(of(name, 'us')),
+  us(of(name, 'us') - bareAwait),
+  us(over(name)),
+];
+const bootRow = (label, name) => [
+  label,
+  ms(of(name, 'ms')),
+  ms(of(name, 'bareMs')),
+  `${of(name, 'heapPerWorker').toFixed(0)} B`,
+];
 const growth = of('start 10000', 'usPerWorker') / of('start 1000', 'usPerWorker');
 const heapSleep = of('start 10000', 'heapPerWorker');
 const heapSignal = of('start 10000, signal', 'heapPerWorker');
-const slope = of('slope', 'heapPerAttempt');
-const bootCount = measurements['boot 10000'][1].workers;
+const slopes = ['slope', 'slope, metrics', 'slope, all'].map((name) => of(name, 'heapPerAttempt'));
+const withMetrics = of('attempt, metrics', 'us');
 
 const report = `# What supervision costs
 
@@ -81,19 +102,21 @@ the machine is shared; boot is wall time. Node ${process.version}, ${cpus().leng
 
 ## One attempt
 
-A worker with \`restart: 'always'\`, \`backoff: 'none'\` and an empty \`run()\`, ${attempts.toLocaleString('en')} attempts in a Nest application;
-the bare loop awaits the same function and, as a restart does, lets the event loop turn once between two.
+A worker with \`restart: 'always'\`, \`backoff: 'none'\` and an empty \`run()\`, ${attempts.toLocaleString('en')} attempts in a Nest application. Between
+two attempts a restart lets the event loop turn once, so that a worker which fails at once does not starve the process: the
+last column takes that turn for granted.
 
 ${table(
-  ['', 'a cycle', 'over the bare loop'],
+  ['', 'a cycle', 'over a bare await', 'over a bare await and a turn'],
   [
-    ['bare loop', us(bare), ''],
+    ['bare await', us(bareAwait), '', ''],
+    ['bare await and a turn of the event loop', us(bare), us(bare - bareAwait), ''],
     attemptRow('supervised attempt, all integrations off', 'attempt'),
     attemptRow('with metrics', 'attempt, metrics'),
     attemptRow('with health', 'attempt, health'),
     attemptRow('with tracing (SDK, spans thrown away)', 'attempt, tracing'),
     attemptRow('with logging (nestjs-pino, three lines an attempt, to /dev/null)', 'attempt, logging'),
-    attemptRow('with all four', 'attempt, all four'),
+    attemptRow('with all four', 'attempt, all'),
     attemptRow('failed attempt and restart, all off', 'restart'),
     attemptRow('failed attempt and restart, with metrics', 'restart, metrics'),
   ],
@@ -101,22 +124,29 @@ ${table(
 
 ## Many workers
 
+Idle workers, each in \`ctx.sleep()\`.
+
+${table(
+  ['workers', 'register and start, per worker'],
+  [
+    ['10', us(of('start 10', 'usPerWorker'))],
+    ['1,000', us(of('start 1000', 'usPerWorker'))],
+    ['10,000', us(of('start 10000', 'usPerWorker'))],
+  ],
+)}
+
 ${table(
   [
-    'workers',
-    'register and start, per worker',
-    'boot of a Nest application',
+    'a Nest application with so many workers',
+    'boot and start',
     'the same without WorkerModule',
+    'heap per worker, what Nest keeps of each class included',
   ],
   [
-    ['10', us(of('start 10', 'usPerWorker')), ms(of('boot 10', 'ms')), ms(of('boot 10', 'bareMs'))],
-    ['1,000', us(of('start 1000', 'usPerWorker')), ms(of('boot 1000', 'ms')), ms(of('boot 1000', 'bareMs'))],
-    [
-      '10,000',
-      us(of('start 10000', 'usPerWorker')),
-      `${ms(of('boot 10000', 'ms'))}${bootCount === 10_000 ? '' : ` (${bootCount})`}`,
-      ms(of('boot 10000', 'bareMs')),
-    ],
+    bootRow('10', 'boot 10'),
+    bootRow('1,000', 'boot 1000'),
+    bootRow(big.toLocaleString('en'), 'boot 10000'),
+    ...[...all, 'all'].map((name) => bootRow(`1,000, with ${name}`, `boot 1000, ${name}`)),
   ],
 )}
 
@@ -126,10 +156,11 @@ ${table(
   ['target', 'measured', ''],
   [
     [
-      'one supervised attempt with metrics at most 3 us over the bare loop',
-      us(over('attempt, metrics')),
-      verdict(over('attempt, metrics') <= 3),
+      'one supervised attempt with metrics at most 3 us over the bare await, the turn of a restart not counted',
+      us(withMetrics - bare),
+      verdict(withMetrics - bare <= 3),
     ],
+    ['the same with the turn counted', us(withMetrics - bareAwait), verdict(withMetrics - bareAwait <= 3)],
     [
       'start of 10,000 workers at most 1.3x per worker of that of 1,000',
       `${growth.toFixed(2)}x`,
@@ -146,9 +177,9 @@ ${table(
       verdict(heapSignal <= 4096),
     ],
     [
-      `heap flat over ${restarts.toLocaleString('en')} restarts`,
-      `${slope.toFixed(3)} B a restart`,
-      verdict(Math.abs(slope) < 1),
+      `heap flat over ${restarts.toLocaleString('en')} restarts: all off; with metrics; with all four (a tenth of them)`,
+      slopes.map((slope) => `${slope.toFixed(3)} B`).join('; ') + ' a restart',
+      verdict(slopes.every((slope) => Math.abs(slope) < 1)),
     ],
   ],
 )}

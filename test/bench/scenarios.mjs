@@ -69,7 +69,7 @@ async function startPool({ workers, kind = 'sleep' }) {
   return { usPerWorker: spent / workers, heapPerWorker: heap / workers };
 }
 
-async function bootNest({ workers }) {
+async function bootNest({ workers, on = [] }) {
   const providers = Array.from({ length: workers }, (_, index) => {
     class Idle {
       run(ctx) {
@@ -89,29 +89,33 @@ async function bootNest({ workers }) {
   };
   const [bare, bareMs] = await boot([], providers);
   await bare.close();
-  const [app, ms] = await boot([WorkerModule.forRoot({ logger: silent })], providers);
+  const before = await heapUsed();
+  const imports = [WorkerModule.forRoot({ logger: silent }), ...on.flatMap((name) => integrations[name]())];
+  const [app, ms] = await boot(imports, providers);
+  const heap = (await heapUsed()) - before;
   const running = app
     .get(WorkerPoolService)
     .executions()
     .filter(({ status }) => status === 'running').length;
   if (running !== workers) throw new Error(`${running} of ${workers} run`);
   await app.close();
-  return { ms, bareMs };
+  return { ms, bareMs, heapPerWorker: heap / workers };
 }
 
-/** A loop that awaits the same function, with the turn of the event loop that a restart takes at least. */
+/** A loop that awaits the same function, without and with the turn of the event loop that a restart takes. */
 async function bareLoop({ attempts }) {
   const run = async () => {};
-  const loop = async (count) => {
+  const loop = async (count, between) => {
     const begin = cpuUs();
     for (let index = 0; index < count; index++) {
       await run();
-      await turn();
+      if (between) await turn();
     }
     return (cpuUs() - begin) / count;
   };
-  await loop(attempts / 4);
-  return { us: await loop(attempts) };
+  await loop(attempts, false);
+  await loop(attempts / 4, true);
+  return { awaitUs: await loop(attempts * 10, false), us: await loop(attempts, true) };
 }
 
 const integrations = {

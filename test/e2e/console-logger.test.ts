@@ -50,7 +50,7 @@ async function linesOf(logger: ConsoleLogger): Promise<string[]> {
 describe("With Nest's ConsoleLogger", () => {
   it('lines are readable, and name the execution', async () => {
     const lines = await linesOf(new ConsoleLogger({ colors: false, timestamp: false }));
-    const own = lines.filter((line) => line.includes('[Worker] ') && !line.includes('Shutdown hooks'));
+    const own = lines.filter((line) => line.includes('[Worker] ') && !/Shutdown (hooks|begins)/.test(line));
     const fields = (attempt: number) => `worker=relay workerExecutionID=${ids[attempt - 1]}`;
     expect(own.map((line) => line.replace(/^\[Nest\] .*\[Worker\] /, ''))).toEqual([
       `Worker "relay" started ${fields(1)}`,

@@ -25,7 +25,7 @@ interface LogLine {
 
 interface Workers {
   readonly status: string;
-  readonly failures: number;
+  readonly isolatedErrors: number;
   readonly children: readonly {
     readonly name: string;
     readonly status: string;
@@ -111,8 +111,8 @@ describe('the sample app', () => {
   });
 
   it('lists its workers', async () => {
-    const { status, failures, children } = await workers(app);
-    expect({ status, failures }).toEqual({ status: 'started', failures: 0 });
+    const { status, isolatedErrors, children } = await workers(app);
+    expect({ status, isolatedErrors }).toEqual({ status: 'started', isolatedErrors: 0 });
     expect(children.map(({ name }) => name)).toEqual(['scan-ingest', 'scan-relay', 'carrier-status']);
     const [ingest, , carrier] = children;
     expect(ingest).toMatchObject({ status: 'running', maxAttempts: 'Infinity', restarts: 0 });

@@ -279,8 +279,13 @@ describe('A worker that does not end', () => {
     const stopped = poolOf(app).stop('deaf', { timeout: '100ms' });
     await clock.advance('100ms');
     expect(await stopped).toEqual({ orphans: [{ kind: 'worker', name: 'deaf' }], durationMs: 100 });
+    // It has been told to end and may yet do so; that it will not is known once its abortGrace is over.
+    expect(poolOf(app).execution('deaf').status).toBe('stopping');
+    await clock.advance('1m');
+    expect(poolOf(app).execution('deaf').status).toBe('stuck');
     expect(() => poolOf(app).start('deaf')).toThrow(expect.objectContaining({ code: 'WORKER_STUCK' }));
     finish.resolve();
     await settle();
+    expect(poolOf(app).execution('deaf').status).toBe('cancelled');
   });
 });

@@ -33,6 +33,10 @@ const samples: Record<string, [make: Make, words: RegExp]> = {
       new root.PeerNotFoundError('WorkerLoggingModule', 'no PinoLogger is provided', 'Import LoggerModule.'),
     /WorkerLoggingModule was imported, but no PinoLogger.*Import LoggerModule\./,
   ],
+  PoolConfiguredLateError: [
+    () => new root.PoolConfiguredLateError('WorkerModule.forRoot()', 'relay'),
+    /WorkerModule\.forRoot\(\).*"relay".*onModuleInit/,
+  ],
   PoolOptionsConflictError: [
     () => new root.PoolOptionsConflictError(['timeout', 'backoff']),
     /\(timeout, backoff\).*forRoot\(\).*once/,

@@ -1,6 +1,7 @@
+import { once } from 'node:events';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { currentContext, type Middleware, type MiddlewareFunction } from 'nestjs-worker';
-import { describe, expect, it, vi } from 'vitest';
+import { currentContext, type Middleware, type MiddlewareFunction, type WorkContext } from 'nestjs-worker';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { composeMiddlewares, type Handler, type Outcome } from '../../lib/execution/index.js';
 import { TestAttempt } from '../support/attempt.js';
 
@@ -165,26 +166,74 @@ describe('middlewares', () => {
     expect(steps).toEqual(['work done', 'aborted', 'left']);
   });
 
-  it('with a timeout of their own fail the attempt and leave it to them to await the work', async () => {
+  it('with a timeout of their own fail the attempt, abort the work and wait for its end', async () => {
     const attempt = new TestAttempt();
     const limited: MiddlewareFunction = async (ctx, next) => {
       const result = await Promise.race([next(), ctx.sleep('1s').then(() => 'late')]);
       if (result === 'late') throw new Error('took too long');
       return result;
     };
-    const outcome = run([limited], (ctx) => ctx.sleep('1m'), attempt);
+    let aborted = false;
+    let cleanUp = (): void => {};
+    const cleaned = new Promise<void>((resolve) => (cleanUp = resolve));
+    let ended = false;
+    const outcome = run(
+      [limited],
+      async (ctx) => {
+        await once(ctx.signal, 'abort');
+        aborted = true;
+        await cleaned;
+      },
+      attempt,
+    ).finally(() => (ended = true));
     await attempt.clock.advance('1s');
-    expect(await outcome).toMatchObject({ kind: 'failed', error: { message: 'took too long' } });
+    expect({ aborted, ended }).toEqual({ aborted: true, ended: false });
+    cleanUp();
+    expect(await outcome).toMatchObject({ kind: 'timed-out', error: { message: 'took too long' } });
+    expect(attempt.abortedFor).toEqual(['timeout']);
     expect(attempt.clock.pending).toBe(0);
   });
 
-  it('end the attempt when the outermost one does', async () => {
+  it('that do not wait for the work leave nothing behind: the attempt lasts until it has ended', async () => {
     const attempt = new TestAttempt();
     const notAwaiting: MiddlewareFunction = async (_ctx, next) => {
       void next();
       return 'gone';
     };
-    expect(await run([notAwaiting], (ctx) => ctx.sleep('1m'), attempt)).toMatchObject({ value: 'gone' });
+    let ended = false;
+    const outcome = run([notAwaiting], (ctx) => ctx.sleep('1m'), attempt).finally(() => (ended = true));
+    await attempt.clock.advance('59s');
+    expect(ended).toBe(false);
+    await attempt.clock.advance('1s');
+    expect(await outcome).toMatchObject({ value: 'gone' });
     expect(attempt.clock.pending).toBe(0);
+  });
+
+  it('that do not wait for work which fails fail with it, and reject nothing unhandled', async () => {
+    const unhandled = vi.fn();
+    process.on('unhandledRejection', unhandled);
+    onTestFinished(() => void process.off('unhandledRejection', unhandled));
+    const attempt = new TestAttempt();
+    const notAwaiting: MiddlewareFunction = async (_ctx, next) => {
+      void next();
+      void next();
+    };
+    const failing = async (ctx: WorkContext): Promise<never> => {
+      await ctx.sleep('1s');
+      throw new Error('boom');
+    };
+    const outcome = run([notAwaiting], failing, attempt);
+    await attempt.clock.advance('1s');
+    expect(await outcome).toMatchObject({ kind: 'failed', error: { message: 'boom' } });
+    expect(unhandled).not.toHaveBeenCalled();
+  });
+
+  it('that swallow an error make the attempt succeed', async () => {
+    const attempt = new TestAttempt();
+    const swallowing: MiddlewareFunction = (_ctx, next) => next().catch(() => 'fine');
+    expect(await run([swallowing], () => Promise.reject(new Error('boom')), attempt)).toMatchObject({
+      kind: 'succeeded',
+      value: 'fine',
+    });
   });
 });

@@ -43,13 +43,13 @@ const table: Record<
   },
   shutdown: {
     value: 'succeeded',
-    'own error': 'failed',
+    'own error': 'cancelled',
     'other AbortError': 'cancelled',
     'wrapped AbortError': 'cancelled',
   },
   'stop-requested': {
     value: 'succeeded',
-    'own error': 'failed',
+    'own error': 'cancelled',
     'other AbortError': 'cancelled',
     'wrapped AbortError': 'cancelled',
   },
@@ -67,7 +67,7 @@ const table: Record<
   },
   'lease-lost': {
     value: 'cancelled',
-    'own error': 'failed',
+    'own error': 'cancelled',
     'other AbortError': 'cancelled',
     'wrapped AbortError': 'cancelled',
   },
@@ -118,6 +118,27 @@ describe('the outcome of an attempt', () => {
     },
   );
 
+  it.each(['shutdown', 'stop-requested', 'lease-lost'] as const)(
+    'is no failure, and keeps an own error thrown after the abort (%s)',
+    async (reason) => {
+      expect(await outcomeOf(endings['own error'], reason)).toEqual({
+        kind: 'cancelled',
+        reason,
+        error: boom,
+      });
+    },
+  );
+
+  it('is the cancellation where all of several errors are', async () => {
+    const several =
+      (...more: Error[]): Handler =>
+      (ctx) => {
+        throw new AggregateError([ctx.signal.reason, ...more]);
+      };
+    expect(await outcomeOf(several(), 'shutdown')).toEqual({ kind: 'cancelled', reason: 'shutdown' });
+    expect(await outcomeOf(several(boom), 'shutdown')).toHaveProperty('error');
+  });
+
   it('keeps the value', async () => {
     expect(await outcomeOf(endings.value, 'nothing')).toEqual({ kind: 'succeeded', value: 7 });
     expect(await outcomeOf(async () => 'later', 'nothing')).toEqual({ kind: 'succeeded', value: 'later' });
@@ -136,13 +157,17 @@ describe('the outcome of an attempt', () => {
   it.each([undefined, null, 42, 'text', Symbol('x')])('is failed by a thrown %o', async (thrown) => {
     const outcome = await outcomeOf(() => Promise.reject(thrown), 'nothing');
     expect(outcome).toEqual({ kind: 'failed', error: thrown });
-    expect((await outcomeOf(() => Promise.reject(thrown as never), 'shutdown')).kind).toBe('failed');
+    expect(await outcomeOf(() => Promise.reject(thrown as never), 'shutdown')).toEqual({
+      kind: 'cancelled',
+      reason: 'shutdown',
+      error: thrown,
+    });
   });
 
   it('is not led in circles by a chain of causes', async () => {
     const a = new Error('a');
     a.cause = new Error('b', { cause: a });
-    expect((await outcomeOf(() => Promise.reject(a), 'shutdown')).kind).toBe('failed');
+    expect(await outcomeOf(() => Promise.reject(a), 'timeout')).toEqual({ kind: 'timed-out', error: a });
   });
 
   it('is an AbortError by its reason, which code that looks for that name understands', () => {

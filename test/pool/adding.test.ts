@@ -71,7 +71,7 @@ describe('a pool snapshot', () => {
     pool.add(new FakeChild('a'));
     const before = pool.snapshot();
     pool.start();
-    expect(before).toMatchObject({ status: 'idle', draining: false, failures: 0 });
+    expect(before).toMatchObject({ status: 'idle', draining: false, isolatedErrors: 0 });
     expect(before.children).toMatchObject([{ status: 'unknown' }]);
     expect(pool.snapshot().children).toMatchObject([{ status: 'running' }]);
     expect(() => Object.assign(before, { status: 'started' })).toThrow(TypeError);

@@ -26,7 +26,7 @@ describe('user code beside the work', () => {
     pool.start();
     await clock.settle();
     expect(worker.running).toBe(1);
-    expect(pool.snapshot().failures).toBe(2);
+    expect(pool.snapshot().isolatedErrors).toBe(2);
     expect(
       logger.lines.filter(({ message }) => message.includes('further failures are counted')),
     ).toMatchObject([
@@ -37,7 +37,7 @@ describe('user code beside the work', () => {
       },
     ]);
     await pool.stop();
-    expect(pool.snapshot().failures).toBe(4);
+    expect(pool.snapshot().isolatedErrors).toBe(4);
   });
 
   it('may be a listener that throws at once or later: the others are told all the same', async () => {
@@ -48,7 +48,7 @@ describe('user code beside the work', () => {
     pool.start();
     await clock.settle();
     expect(events.types()).toEqual(['registered', 'started']);
-    expect(pool.snapshot().failures).toBe(4);
+    expect(pool.snapshot().isolatedErrors).toBe(4);
     await pool.stop();
   });
 
@@ -68,7 +68,7 @@ describe('user code beside the work', () => {
     expect(worker.attempts).toHaveLength(2);
     await pool.stop();
     expect(pool.execution('ManualWorker').status).toBe('cancelled');
-    expect(pool.snapshot().failures).toBeGreaterThan(3);
+    expect(pool.snapshot().isolatedErrors).toBeGreaterThan(3);
   });
 
   it('may be an idGenerator that throws: ids come from elsewhere', async () => {
@@ -78,7 +78,7 @@ describe('user code beside the work', () => {
     pool.start();
     await clock.settle();
     expect(worker.attempt.ctx.executionId).toMatch(/^[\da-f-]{36}$/);
-    expect(pool.snapshot().failures).toBeGreaterThan(0);
+    expect(pool.snapshot().isolatedErrors).toBeGreaterThan(0);
     expect(logger.messages('error')).toEqual([expect.stringMatching(/^the idGenerator failed/)]);
     await pool.stop();
   });

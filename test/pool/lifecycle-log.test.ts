@@ -40,6 +40,13 @@ const lines: [type: WorkEventType, event: object, level: string, message: string
   ],
   ['cancelled', { durationMs: 0, reason: 'shutdown' }, 'log', 'Worker "relay" stopped (shutdown)'],
   [
+    'cancelled',
+    { durationMs: 0, reason: 'shutdown', error },
+    'warn',
+    'Worker "relay" stopped (shutdown) with an error: boom',
+    { err: { type: 'Error', ...error } },
+  ],
+  [
     'exhausted',
     { because: 'max-attempts', attempts: 3 },
     'error',

@@ -154,7 +154,7 @@ describe('shutdown', () => {
   it('is not told by stopping one child by name', async () => {
     const [one, other] = [new FakeChild('a'), new FakeChild('b')];
     const { pool } = started([one, other]);
-    const stopped = pool.stopChild(one);
+    const stopped = pool.stopOnly([one]);
     expect(one.requests).toMatchObject([{ reason: 'stop-requested' }]);
     one.end();
     expect((await stopped).orphans).toEqual([]);
@@ -222,7 +222,7 @@ describe('starting and stopping', () => {
     const stubborn = new FakeChild('stubborn');
     const { pool, clock } = started([stubborn], { shutdownTimeout: '20s' });
     const stopped = pool.stop(600_000);
-    const one = pool.stopChild(stubborn, 600_000);
+    const one = pool.stopOnly([stubborn], 600_000);
     await clock.advance('5s');
     const closed = pool.close();
     await clock.advance('20s');
@@ -238,7 +238,7 @@ describe('starting and stopping', () => {
     child.end();
     await closed;
     expect((await pool.stop()).orphans).toEqual([]);
-    expect((await pool.stopChild(child)).orphans).toEqual([]);
+    expect((await pool.stopOnly([child])).orphans).toEqual([]);
   });
 
   it('is over for ever once the pool is closed', async () => {

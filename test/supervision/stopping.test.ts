@@ -10,11 +10,13 @@ describe('stopping', () => {
     const stopped = life.supervisor.stop('stop-requested');
     expect(life.status).toBe('stopping');
     expect(life.worker.attempt.ctx.signal.reason).toMatchObject({ reason: 'stop-requested' });
-    await life.clock.advance('1h');
+    await life.clock.advance('9s');
+    expect(life.status).toBe('stopping');
+    await life.clock.advance(3_591_000);
     expect(life.supervisor.active).toBe(true);
     life.worker.attempt.succeed();
     await stopped;
-    expect(life.types.slice(-2)).toEqual(['stopping', 'cancelled']);
+    expect(life.types.slice(-3)).toEqual(['stopping', 'stuck', 'cancelled']);
     expect(life.of('cancelled')[0]).toMatchObject({ reason: 'stop-requested', durationMs: 3_600_000 });
     expect(life.supervisor.active).toBe(false);
   });
@@ -32,12 +34,13 @@ describe('stopping', () => {
     const stopped = life.supervisor.stop('shutdown');
     life.worker.attempt.fail(new Error('could not flush'));
     await stopped;
-    expect(life.types.slice(-2)).toEqual(['stopping', 'failed']);
-    expect(life.of('failed')[0]).toMatchObject({
+    expect(life.types.slice(-2)).toEqual(['stopping', 'cancelled']);
+    expect(life.of('cancelled')[0]).toMatchObject({
       error: { message: 'could not flush' },
-      abortedFor: 'shutdown',
+      reason: 'shutdown',
     });
-    expect(life.status).toBe('error');
+    expect(life.status).toBe('cancelled');
+    expect(life.supervisor.record.lastError?.message).toBe('could not flush');
     expect(life.clock.pending).toBe(0);
   });
 

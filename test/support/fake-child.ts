@@ -5,6 +5,7 @@ export class FakeChild implements Child {
   readonly kind: Child['kind'];
   readonly origin: string;
   active = false;
+  readonly ignorable = false;
   started = 0;
   registered = 0;
   abandoned = 0;
@@ -17,6 +18,10 @@ export class FakeChild implements Child {
   ) {
     this.kind = drains === 'first' ? 'job-consumer' : 'task-queue';
     this.origin = `${name} in AppModule`;
+  }
+
+  get status(): Child['status'] {
+    return this.active ? 'running' : 'unknown';
   }
 
   register(): void {
@@ -42,8 +47,8 @@ export class FakeChild implements Child {
     return Object.freeze({
       kind: this.kind,
       name: this.name,
-      status: this.active ? 'running' : 'unknown',
-      ignorable: false,
+      status: this.status,
+      ignorable: this.ignorable,
     });
   }
 

@@ -78,7 +78,7 @@ describe('events$', () => {
     ['the completion handler', (pool) => pool.events$.pipe(take(1)).subscribe({ complete: throwing }), 1],
   ])('is isolated from what is thrown by %s', async (_what, subscribe, failures) => {
     const { pool } = await liveWith(subscribe);
-    expect(pool.snapshot().failures).toBe(failures);
+    expect(pool.snapshot().isolatedErrors).toBe(failures);
   });
 
   it('gives an error of an operator to the handler that the subscriber has', async () => {
@@ -87,7 +87,7 @@ describe('events$', () => {
       made.events$.pipe(map(throwing)).subscribe({ error: (error: unknown) => heard.push(error) }),
     );
     expect(heard).toEqual([boom]);
-    expect(pool.snapshot().failures).toBe(0);
+    expect(pool.snapshot().isolatedErrors).toBe(0);
   });
 
   it('tells nothing more once it is unsubscribed', async () => {

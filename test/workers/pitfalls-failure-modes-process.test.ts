@@ -115,7 +115,7 @@ describe(
       console.log(pool.execution('relay').status, pool.execution('relay').attempt);
       await pool.stop();
       await turn(10);
-      console.log(pool.execution('relay').status, pool.snapshot().failures > 20);
+      console.log(pool.execution('relay').status, pool.snapshot().isolatedErrors > 20);
       process.removeAllListeners('exit');
       process.exitCode = 0;
     `);

@@ -78,7 +78,7 @@ function expectStopped(pool: WorkerPool, workers: readonly Erratic[]): void {
     expect(['unknown', 'success', 'error', 'cancelled']).toContain(status);
   for (const worker of workers) expect([worker.running, worker.mostAtOnce <= 1]).toEqual([0, true]);
   expect(workers[0]?.runs).toBeGreaterThan(0);
-  expect(pool.snapshot().failures).toBe(0);
+  expect(pool.snapshot().isolatedErrors).toBe(0);
 }
 
 describe.each(Object.entries(services))('start/stop stress on %s', (_what, serviceOf) => {

@@ -130,6 +130,9 @@ describe('start and stop by name', () => {
     const stopped = pool.stop('relay', { timeout: '100ms' });
     await clock.advance(100);
     expect(await stopped).toEqual({ orphans: [{ kind: 'worker', name: 'relay' }], durationMs: 100 });
+    // Slow is not stuck: it has its abortGrace.
+    expect(pool.execution('relay').status).toBe('stopping');
+    await clock.advance('10s');
     expect(pool.execution('relay').status).toBe('stuck');
   });
 
@@ -227,6 +230,7 @@ describe('restart', () => {
     await clock.settle();
     const restarted = pool.restart('relay', { timeout: '1s' }).catch((error: unknown) => error);
     await clock.advance('1s');
+    await clock.advance(0);
     expect(await restarted).toMatchObject({ code: 'WORKER_STUCK' });
     worker.attempt.succeed();
     await clock.settle();

@@ -8,7 +8,7 @@ import {
   context as otel,
 } from '@opentelemetry/api';
 import type { WorkEvent } from '../../events/index.js';
-import type { MiddlewareFunction } from '../../execution/index.js';
+import type { MiddlewareFunction, WorkContext } from '../../execution/index.js';
 import { type Pool, POOL } from '../../pool/index.js';
 import { spanAttributes } from './span-attributes.js';
 
@@ -23,6 +23,8 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
   constructor(@Inject(POOL) private readonly pool: Pool) {}
 
   onModuleInit(): void {
+    // Two copies of this package in one app make one span for an attempt.
+    if (!this.pool.claim(Symbol.for('nestjs-worker:tracing'))) return;
     this.pool.useTracer(this.#tracer);
     this.pool.use(this.#around);
     this.#off = this.pool.events.on((event) => this.#note(event));
@@ -33,11 +35,22 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
   }
 
   readonly #around: MiddlewareFunction = (ctx, next) => {
-    const attributes = { ...spanAttributes(ctx), 'worker.attempt': ctx.attempt };
-    const span = this.#tracer.startSpan(`${ctx.kind} ${ctx.name}`, { attributes }, ROOT_CONTEXT);
-    this.#open.set(ctx.executionId, span);
-    return otel.with(trace.setSpan(ROOT_CONTEXT, span), next);
+    const span = this.#startSpan(ctx);
+    return span === undefined ? next() : otel.with(trace.setSpan(ROOT_CONTEXT, span), next);
   };
+
+  // A tracer that fails costs the span, never the work.
+  #startSpan(ctx: WorkContext): Span | undefined {
+    try {
+      const attributes = { ...spanAttributes(ctx), 'worker.attempt': ctx.attempt };
+      const span = this.#tracer.startSpan(`${ctx.kind} ${ctx.name}`, { attributes }, ROOT_CONTEXT);
+      this.#open.set(ctx.executionId, span);
+      return span;
+    } catch (error) {
+      this.pool.report('starting a span', error);
+      return undefined;
+    }
+  }
 
   // The end is told by the supervisor: only it knows that an attempt which returned was over its time.
   #note(event: WorkEvent): void {
@@ -50,6 +63,9 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
       case 'failed':
         span.recordException({ ...event.error, stack: event.error.stack ?? '' });
         span.setStatus({ code: SpanStatusCode.ERROR, message: event.error.message });
+        break;
+      case 'orphaned':
+        span.setStatus({ code: SpanStatusCode.ERROR, message: 'left behind: it did not end in time' });
         break;
       case 'cancelled':
         span.setAttribute('worker.stop_reason', event.reason);

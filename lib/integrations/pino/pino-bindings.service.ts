@@ -1,21 +1,16 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
 import { DiscoveryService, ModuleRef } from '@nestjs/core';
 import { PeerNotFoundError } from '../../errors/index.js';
-import {
-  currentContext,
-  type LogFields,
-  logFields,
-  LogLine,
-  type WorkLogger,
-} from '../../execution/index.js';
-import { NestWorkLogger, type Pool, POOL } from '../../pool/index.js';
+import { logFields } from '../../execution/index.js';
+import { type Pool, POOL } from '../../pool/index.js';
+import { type PinoSource, PinoWorkLogger } from './pino-work-logger.js';
 
 type Bindings = Readonly<Record<string, string>>;
 type RunInContext = (run: () => Promise<unknown>, options: { bindings: Bindings }) => Promise<unknown>;
 
 /** The part of nestjs-pino's `PinoLogger` that we use. */
-interface PinoLoggerLike {
-  readonly logger: { child(bindings: Bindings): unknown };
+interface PinoLoggerLike extends PinoSource {
+  readonly logger: PinoSource['logger'] & { child(bindings: Bindings): unknown };
   /** Since nestjs-pino 5.1. */
   runInContext?: RunInContext;
 }
@@ -35,11 +30,14 @@ export class PinoBindingsService implements OnModuleInit {
   ) {}
 
   async onModuleInit(): Promise<void> {
-    const runInContext = await contextRunner(await this.#findPinoLogger());
+    const pino = await this.#findPinoLogger();
+    const runInContext = await contextRunner(pino);
+    // Two copies of this package in one app name an execution once.
+    if (!this.pool.claim(Symbol.for('nestjs-worker:logging'))) return;
     this.pool.use((ctx, next) =>
       runInContext(next, { bindings: logFields(ctx.kind, ctx.name, ctx.executionId) }),
     );
-    this.pool.useLogger(new NamedByContextLogger());
+    this.pool.useLogger(new PinoWorkLogger(pino));
   }
 
   // By name and shape, never by class: nestjs-pino 5 is an ESM and a CommonJS package in one, and a library that
@@ -54,24 +52,6 @@ export class PinoBindingsService implements OnModuleInit {
       );
     }
     return this.moduleRef.resolve<PinoLoggerLike>(provider.token as string, undefined, { strict: false });
-  }
-}
-
-/** Inside a run the pino context names the execution already; saying it twice would put each field there twice. */
-class NamedByContextLogger extends NestWorkLogger {
-  override child(fields: LogFields): WorkLogger {
-    return new NamedByContextLogger({ ...this.bound, ...fields });
-  }
-
-  protected override line(message: string, fields?: LogFields): LogLine {
-    const ctx = currentContext();
-    const all = { ...this.bound, ...fields };
-    if (ctx === undefined) return new LogLine(message, all);
-    const named = logFields(ctx.kind, ctx.name, ctx.executionId);
-    return new LogLine(
-      message,
-      Object.fromEntries(Object.entries(all).filter(([key, value]) => named[key] !== value)),
-    );
   }
 }
 

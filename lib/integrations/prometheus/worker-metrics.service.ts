@@ -14,6 +14,8 @@ class Tally {
   runningChange = 0;
   nextRestart = 0;
   lastSuccess = 0;
+  /** The two as they were last handed over. */
+  readonly told = { nextRestart: 0, lastSuccess: 0 };
   /** Id of the attempt that is under way: an execution can also end while it waits for one. */
   running: string | undefined;
 }
@@ -123,7 +125,13 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
     }
   }
 
+  // Only what this app knows: one that shares the registry may have a worker of the same name with more to tell.
   #flush(gauge: Gauge, value: 'nextRestart' | 'lastSuccess'): void {
-    for (const [worker, tally] of this.#tallies) gauge.set({ worker }, tally[value]);
+    for (const [worker, tally] of this.#tallies) {
+      const told = tally.told[value];
+      if (tally[value] === told) gauge.inc({ worker }, 0);
+      else gauge.set({ worker }, tally[value]);
+      tally.told[value] = tally[value];
+    }
   }
 }

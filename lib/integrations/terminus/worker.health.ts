@@ -1,7 +1,7 @@
 import { Inject, Injectable } from '@nestjs/common';
 import { type HealthIndicatorResult, HealthIndicatorService } from '@nestjs/terminus';
 import type { ExecutionStatus } from '../../execution/index.js';
-import { type ChildSnapshot, type Pool, POOL, type PoolSnapshot, type PoolStatus } from '../../pool/index.js';
+import { type Child, type Pool, POOL, type PoolStatus } from '../../pool/index.js';
 
 /** The detail of each of the checks. */
 export interface WorkersHealth {
@@ -27,38 +27,43 @@ export class WorkerHealthIndicator {
 
   /** Down when a worker is down, and before the pool has started. */
   isHealthy<const Key extends string>(key: Key): Result<Key> {
-    return this.#check(key, (pool) => pool.status !== 'idle' && !pool.children.some(isDown));
+    return this.#check(key, (pool, children) => pool !== 'idle' && !children.some(isDown));
   }
 
   /** For a startup probe: up once the pool and every worker in it have been started. */
   startup<const Key extends string>(key: Key): Result<Key> {
     return this.#check(
       key,
-      (pool) => pool.status !== 'idle' && pool.children.every(({ status }) => status !== 'unknown'),
+      (pool, children) => pool !== 'idle' && children.every(({ status }) => status !== 'unknown'),
     );
   }
 
   /** For a readiness probe: as `isHealthy`, and down as soon as draining begins. */
   readiness<const Key extends string>(key: Key): Result<Key> {
-    return this.#check(key, (pool) => pool.status === 'started' && !pool.children.some(isDown));
+    return this.#check(key, (pool, children) => pool === 'started' && !children.some(isDown));
   }
 
   /** For a liveness probe: down when a worker is stuck, which only a new process can mend. */
   liveness<const Key extends string>(key: Key): Result<Key> {
-    return this.#check(key, (pool) => pool.children.every(({ status }) => status !== 'stuck'));
+    return this.#check(key, (_pool, children) => children.every(({ status }) => status !== 'stuck'));
   }
 
-  #check<const Key extends string>(key: Key, isUp: (pool: PoolSnapshot) => boolean): Result<Key> {
-    const pool = this.pool.snapshot();
+  // Looks at the children themselves: a snapshot would copy the history of each for every probe.
+  #check<const Key extends string>(
+    key: Key,
+    isUp: (pool: PoolStatus, children: readonly Child[]) => boolean,
+  ): Result<Key> {
+    const { status: pool } = this.pool;
+    const children = [...this.pool.children()];
     const detail: WorkersHealth = {
-      pool: pool.status,
-      workers: Object.fromEntries(pool.children.map(({ name, status }) => [name, status])),
+      pool,
+      workers: Object.fromEntries(children.map(({ name, status }) => [name, status])),
     };
     const session = this.health.check(key);
-    return isUp(pool) ? session.up({ ...detail }) : session.down({ ...detail });
+    return isUp(pool, children) ? session.up({ ...detail }) : session.down({ ...detail });
   }
 }
 
-function isDown({ status, ignorable }: ChildSnapshot): boolean {
+function isDown({ status, ignorable }: Child): boolean {
   return status === 'unknown' || status === 'stuck' || (status === 'error' && !ignorable);
 }

@@ -70,14 +70,29 @@ const cases: [string, Case][] = [
     'stuck, since it outlived a stop',
     {
       status: 'stuck',
+      options: { abortGrace: '2s' },
+      worker: deaf,
+      act: async (pool, clock) => {
+        const stopped = pool.stop('worker', { timeout: '1s' });
+        await clock.advance('2s');
+        await stopped;
+      },
+      ...down,
+      liveness: 'down',
+    },
+  ],
+  [
+    'stopping still when the time of a stop is over',
+    {
+      status: 'stopping',
+      options: { abortGrace: '2s' },
       worker: deaf,
       act: async (pool, clock) => {
         const stopped = pool.stop('worker', { timeout: '1s' });
         await clock.advance('1s');
         await stopped;
       },
-      ...down,
-      liveness: 'down',
+      ...allUp,
     },
   ],
   ['success', { status: 'success', worker: () => succeeding, ...allUp }],
