@@ -22,7 +22,8 @@ export async function shutDownApplication(app: Closable | undefined, pool: Closa
     return;
   }
   // Without a listener the signal would end the process on the spot, and one that is there may not be Nest's: in both
-  // cases the pool is stopped here. With Nest's own hooks it is the same stop that these wait for.
+  // cases the pool is stopped here. With Nest's own hooks it is the same stop that these wait for. They are told at
+  // once: an application without a server has nothing else that holds the process open until they are.
   const closed = pool.close();
   if (process.listenerCount('SIGTERM') === 0) await closed;
   process.kill(process.pid, 'SIGTERM');

@@ -60,7 +60,8 @@ export class PoolLifecycleService
   }
 
   #start(): void {
-    const refused = this.#shutdownGate.guard(this.explorer.instances());
+    const others = [...this.explorer.instances()].filter((instance) => instance !== this);
+    const refused = this.#shutdownGate.guard(others);
     if (refused.length > 0) {
       this.pool.say(
         'debug',

@@ -50,6 +50,17 @@ describe.each(kinds)("onExhausted: 'shutdown' ends the process with an error (F3
   });
 });
 
+describe("onExhausted: 'shutdown' where only somebody else listens for SIGTERM", () => {
+  it('stops the other workers, closes the pool and ends with an error', async () => {
+    const { code, signal, told, output } = await outcomeOf({ kind: 'context', foreignListener: true });
+    expect({ code, signal }).toEqual({ code: 1, signal: null });
+    expect(told).toEqual(stopped);
+    expect(output).toContain('foreign SIGTERM');
+    expect(output.split('\n').at(-1)).toBe('pool closed');
+    expect(output).toContain('Worker "relay" stopped (shutdown)');
+  });
+});
+
 describe("onExhausted: 'shutdown' of several workers at once", () => {
   it.each<Partial<AppOptions>>([{ attach: true }, { hooks: 'process-exit' }])(
     'closes the app once (%o)',

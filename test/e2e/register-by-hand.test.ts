@@ -5,6 +5,7 @@ import {
   bootContext,
   bootError,
   happened,
+  moduleNamed,
   poolOf,
   signal,
   thrownBy,
@@ -126,6 +127,45 @@ describe('pool.register()', () => {
       }
     }
     expect(await bootError({ imports, providers: [Twice] })).toMatchObject({ code: 'DUPLICATE_NAME' });
+  });
+});
+
+describe('Options that come after a worker was registered', () => {
+  it('in a constructor are a boot error that names the worker and says what to do', async () => {
+    @Injectable()
+    class Early {
+      constructor(pool: WorkerPoolService) {
+        pool.register(new UntilAborted(), { name: 'early' });
+      }
+    }
+    // The options wait for what comes before them, as those of a configuration do.
+    const early = moduleNamed('EarlyModule', { providers: [Early], exports: [Early] });
+    const error = await bootError({
+      imports: [
+        WorkerModule.forRootAsync({
+          imports: [early],
+          inject: [Early],
+          useFactory: () => ({ maxAttempts: 3 }),
+        }),
+      ],
+    });
+    expect(error).toMatchObject({ name: 'PoolConfiguredLateError', code: 'POOL_CONFIGURED_LATE' });
+    expect(error.message).toMatch(/"early" had been registered.*onModuleInit\(\)/);
+  });
+
+  it('in onModuleInit are in time', async () => {
+    @Injectable()
+    class Timely implements OnModuleInit {
+      constructor(private readonly pool: WorkerPoolService) {}
+      onModuleInit(): void {
+        this.pool.register(new UntilAborted(), { name: 'timely' });
+      }
+    }
+    const app = await bootContext({
+      imports: [WorkerModule.forRootAsync({ useFactory: async () => Promise.resolve({ maxAttempts: 3 }) })],
+      providers: [Timely],
+    });
+    expect(poolOf(app).registration('timely').options.maxAttempts).toBe(3);
   });
 });
 

@@ -37,7 +37,7 @@ export class PinoBindingsService implements OnModuleInit {
     this.pool.use((ctx, next) =>
       runInContext(next, { bindings: logFields(ctx.kind, ctx.name, ctx.executionId) }),
     );
-    this.pool.useLogger(new PinoWorkLogger(pino));
+    this.pool.useLogger(new PinoWorkLogger(pino, (write) => this.pool.inScope(write)));
   }
 
   // By name and shape, never by class: nestjs-pino 5 is an ESM and a CommonJS package in one, and a library that

@@ -24,6 +24,8 @@ const levels: Record<LogLevel, PinoLevel> = { debug: 'debug', log: 'info', warn:
 export class PinoWorkLogger implements WorkLogger {
   constructor(
     private readonly pino: PinoSource,
+    /** Calls a function outside of any run. */
+    private readonly outside: (write: () => void) => void,
     private readonly bound: LogFields = {},
   ) {}
 
@@ -48,15 +50,18 @@ export class PinoWorkLogger implements WorkLogger {
   }
 
   child(fields: LogFields): WorkLogger {
-    return new PinoWorkLogger(this.pino, { ...this.bound, ...fields });
+    return new PinoWorkLogger(this.pino, this.outside, { ...this.bound, ...fields });
   }
 
   #write(level: LogLevel, message: string, fields?: LogFields): void {
     const all: Record<string, unknown> = { context: 'Worker', ...this.bound, ...fields };
     const ctx = currentContext();
+    const named = Object.entries(ctx === undefined ? {} : logFields(ctx.kind, ctx.name, ctx.executionId));
+    const write = (): void => this.pino.logger[levels[level]](all, message);
+    // The logger of one run, used inside of another: there, the line would name both.
+    if (named.some(([key, value]) => key in all && all[key] !== value)) return this.outside(write);
     // Inside a run the pino context names the execution already: saying it again would put each field there twice.
-    const named = ctx === undefined ? {} : logFields(ctx.kind, ctx.name, ctx.executionId);
-    for (const [key, value] of Object.entries(named)) if (all[key] === value) delete all[key];
-    this.pino.logger[levels[level]](all, message);
+    for (const [key] of named) delete all[key];
+    write();
   }
 }

@@ -17,7 +17,8 @@ export class Spans {
   readonly #provider: BasicTracerProvider;
   begun = 0;
 
-  constructor() {
+  /** `first`: processors that are asked before those of ours. */
+  constructor(...first: SpanProcessor[]) {
     const counting: SpanProcessor = {
       onStart: () => void this.begun++,
       onEnd: () => undefined,
@@ -25,7 +26,12 @@ export class Spans {
       shutdown: async () => undefined,
     };
     this.#provider = new BasicTracerProvider({
-      spanProcessors: [new WorkerSpanProcessor(), counting, new SimpleSpanProcessor(this.#exporter)],
+      spanProcessors: [
+        ...first,
+        new WorkerSpanProcessor(),
+        counting,
+        new SimpleSpanProcessor(this.#exporter),
+      ],
     });
     context.setGlobalContextManager(this.#contextManager);
     trace.setGlobalTracerProvider(this.#provider);
@@ -49,8 +55,8 @@ export class Spans {
 }
 
 /** Sets the SDK up for the tests of a file. */
-export function spansOfThisFile(): Spans {
-  const spans = new Spans();
+export function spansOfThisFile(...first: SpanProcessor[]): Spans {
+  const spans = new Spans(...first);
   beforeEach(() => spans.reset());
   afterAll(() => spans.shutdown());
   return spans;

@@ -3,8 +3,9 @@ import { InjectMetric, PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { type Counter, register, Registry } from 'prom-client';
 import { type RunnableWorker, Worker, WorkerModule } from 'nestjs-worker';
 import { WorkerMetricsModule, type WorkerMetricsOptions, workerMetricNames } from 'nestjs-worker/prometheus';
+import { FakeClock } from 'nestjs-worker/testing';
 import { afterEach, describe, expect, it } from 'vitest';
-import { bootContext, bootHttp, happened, moduleNamed, platforms } from '../../support/nest.js';
+import { bootContext, bootHttp, happened, moduleNamed, platforms, settle } from '../../support/nest.js';
 import { executionsOf, metricNamesOf, scrape } from './samples.js';
 
 @Worker({ name: 'relay' })
@@ -202,6 +203,45 @@ describe('Two apps in one process', () => {
     await one.close();
     expect(await executionsOf('relay')).toMatchObject({ started: 2, success: 2 });
   });
+
+  it.each(['first', 'last'])(
+    'that share a worker of one name keep the times that one of them has to tell, if it boots %s',
+    async (turn) => {
+      const clock = new FakeClock();
+      @Worker({ name: 'relay' })
+      class Flaky implements RunnableWorker {
+        runs = 0;
+        async run(): Promise<void> {
+          if (++this.runs > 1) throw new Error('not again');
+        }
+      }
+      const [enabled, restart] = [false, 'always'] as const;
+      const policy = { clock, restart, maxAttempts: 5, backoff: { initial: '30s', jitter: false } } as const;
+      const active = () =>
+        bootContext({ imports: [WorkerModule.forRoot(policy), WorkerMetricsModule], providers: [Flaky] });
+      const passive = () =>
+        bootContext({
+          imports: [WorkerModule.forRoot({ enabled }), WorkerMetricsModule],
+          providers: [Flaky],
+        });
+      const boots = turn === 'first' ? [active, passive] : [passive, active];
+      const apps = [await boots[0]!(), await boots[1]!()];
+      await settle();
+      const succeededAt = clock.now() / 1000;
+      const times = async () => {
+        const samples = await scrape();
+        return ['last_success', 'next_restart'].map((what) =>
+          samples.get(`worker_${what}_timestamp_seconds{worker="relay"}`),
+        );
+      };
+      expect(await times()).toEqual([succeededAt, succeededAt + 30]);
+      expect(await times()).toEqual([succeededAt, succeededAt + 30]);
+      await clock.advance('30s');
+      expect(await times()).toEqual([succeededAt, clock.now() / 1000 + 30]);
+      await apps[turn === 'first' ? 1 : 0]!.close();
+      expect((await times())[0]).toBe(succeededAt);
+    },
+  );
 
   it('with registries of their own know nothing of one another', async () => {
     const registries = [new Registry(), new Registry()];
