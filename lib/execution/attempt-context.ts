@@ -68,7 +68,9 @@ export interface AttemptObserver {
 export class AttemptContext implements WorkContext {
   readonly startedAt: number;
   readonly #observer: AttemptObserver;
-  readonly #cancellation = new Cancellation();
+  /** Made when something asks for it; an attempt that waits for nothing goes without. */
+  #cancellation: Cancellation | undefined;
+  #ended = false;
   #lastMark: number;
   #logger: WorkLogger | undefined;
   #work: Promise<unknown> | undefined;
@@ -96,7 +98,7 @@ export class AttemptContext implements WorkContext {
   }
 
   get signal(): AbortSignal {
-    return this.#cancellation.signal;
+    return this.#cancel().signal;
   }
 
   get shutdown(): AbortSignal {
@@ -120,7 +122,7 @@ export class AttemptContext implements WorkContext {
 
   /** @internal Why the attempt was told to end; `undefined` while it was not. */
   get abortedFor(): AttemptAbortedError | undefined {
-    return this.#cancellation.reason;
+    return this.#cancellation?.reason;
   }
 
   mark(action: string): void {
@@ -139,12 +141,12 @@ export class AttemptContext implements WorkContext {
 
   heartbeat(): void {
     // Not when something that an ended attempt left behind calls it: the next one would never stall.
-    if (!this.#cancellation.aborted) this.#observer.beat();
+    if (!this.#ended && this.#cancellation?.aborted !== true) this.#observer.beat();
   }
 
   /** @internal Calls `listener` when the attempt is told to end, or has ended. */
   onOver(listener: () => void): void {
-    this.#cancellation.onAbort(listener);
+    this.#cancel().onAbort(listener);
   }
 
   /** @internal The work while it runs inside of middlewares, which may end before it does. */
@@ -165,20 +167,30 @@ export class AttemptContext implements WorkContext {
 
   /** @internal Tells the attempt to end. */
   abort(reason: AbortReason, detail = ''): void {
-    if (this.#cancellation.aborted) return;
-    this.#cancellation.abort(new AttemptAbortedError(reason, abortMessage(this, reason, detail)));
+    const cancellation = this.#cancel();
+    if (cancellation.aborted) return;
+    cancellation.abort(new AttemptAbortedError(reason, abortMessage(this, reason, detail)));
     this.#observer.aborted(reason);
   }
 
   /** @internal The attempt has ended. */
   end(outcome: 'success' | 'error'): void {
-    this.#cancellation.end();
+    this.#ended = true;
+    this.#cancellation?.end();
     if (this.#observer.marks) this.#lap('end', outcome);
+  }
+
+  #cancel(): Cancellation {
+    if (this.#cancellation === undefined) {
+      this.#cancellation = new Cancellation();
+      if (this.#ended) this.#cancellation.end();
+    }
+    return this.#cancellation;
   }
 
   // What an ended attempt has left behind goes no further: it waits for ever, and holds no timer.
   #wait(delayMs: number): Promise<void> {
-    const cancellation = this.#cancellation;
+    const cancellation = this.#cancel();
     return new Promise((resolve, reject) => {
       const interrupt = (): void => {
         if (cancellation.reason !== undefined) reject(cancellation.reason);

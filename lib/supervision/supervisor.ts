@@ -190,11 +190,11 @@ export class Supervisor implements AttemptObserver {
   #runAfter(delayMs: number, restart: boolean): void {
     // A listener that was just told of the delay may have stopped it.
     if (this.#stopReason !== undefined) return this.#cancelledBetweenAttempts(this.#stopReason);
+    // A timer keeps the async context that it is set in, and here that is the one where the last attempt ended.
     const begin = (): void => {
       this.#cancelPause = undefined;
       this.#runAttempt(restart);
     };
-    // A timer keeps the async context that it is set in, and here that is the one where the last attempt ended.
     this.#cancelPause = this.environment.inScope(() => this.environment.clock.setTimer(begin, delayMs));
   }
 
@@ -289,6 +289,7 @@ export class Supervisor implements AttemptObserver {
   }
 
   #emitOutcome(outcome: Outcome, durationMs: number, attempt: AttemptContext): void {
+    const time = this.environment.clock.now();
     switch (outcome.kind) {
       case 'succeeded':
         return this.#emit({
@@ -296,7 +297,7 @@ export class Supervisor implements AttemptObserver {
           kind: this.kind,
           name: this.name,
           executionId: attempt.executionId,
-          time: this.environment.clock.now(),
+          time,
           durationMs,
         });
       case 'cancelled':
