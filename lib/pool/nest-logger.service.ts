@@ -8,22 +8,22 @@ const tellsLevels = Logger.isLevelEnabled('fatal');
 export class NestWorkLogger implements WorkLogger {
   readonly #logger = new Logger('Worker');
 
-  constructor(protected readonly bound: LogFields = {}) {}
+  constructor(private readonly bound: LogFields = {}) {}
 
   debug(message: string, fields?: LogFields): void {
-    this.#logger.debug(this.line(message, fields));
+    this.#logger.debug(this.#line(message, fields));
   }
 
   log(message: string, fields?: LogFields): void {
-    this.#logger.log(this.line(message, fields));
+    this.#logger.log(this.#line(message, fields));
   }
 
   warn(message: string, fields?: LogFields): void {
-    this.#logger.warn(this.line(message, fields));
+    this.#logger.warn(this.#line(message, fields));
   }
 
   error(message: string, fields?: LogFields): void {
-    this.#logger.error(this.line(message, fields));
+    this.#logger.error(this.#line(message, fields));
   }
 
   isEnabled(level: LogLevel): boolean {
@@ -34,7 +34,7 @@ export class NestWorkLogger implements WorkLogger {
     return new NestWorkLogger({ ...this.bound, ...fields });
   }
 
-  protected line(message: string, fields?: LogFields): LogLine {
+  #line(message: string, fields?: LogFields): LogLine {
     return new LogLine(message, { ...this.bound, ...fields });
   }
 }
