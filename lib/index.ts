@@ -1,5 +1,6 @@
 export type { CancelTimer, Clock, Duration } from './clock/index.js';
 export {
+  DiscardError,
   DuplicateNameError,
   errorCodes,
   InvalidOptionError,
@@ -10,6 +11,9 @@ export {
   PoolConfiguredLateError,
   PoolOptionsConflictError,
   PoolStoppingError,
+  TaskInterruptedError,
+  TaskQueueClosedError,
+  TaskQueueFullError,
   WorkerDisabledError,
   WorkerNotFoundError,
   WorkerNotStaticError,
@@ -20,6 +24,7 @@ export {
 } from './errors/index.js';
 export type {
   AbortReason,
+  CancelReason,
   ChildKind,
   ErrorInfo,
   WorkEvent,
@@ -66,6 +71,28 @@ export type {
   RestartPolicy,
   SupervisionOptions,
 } from './supervision/index.js';
+export {
+  getTaskQueueToken,
+  InjectTaskQueue,
+  type Overflow,
+  type RunningTask,
+  type ShutdownOptions,
+  type Task,
+  type TaskContext,
+  type TaskEnd,
+  type TaskFunction,
+  type TaskOptions,
+  type TaskOutcome,
+  type TaskPolicyOptions,
+  TaskQueue,
+  type TaskQueueAsyncOptions,
+  TaskQueueModule,
+  type TaskQueueModuleExtras,
+  type TaskQueueModuleOptions,
+  type TaskQueueOptions,
+  TaskQueueSnapshot,
+  type TaskStatus,
+} from './tasks/index.js';
 export {
   type RunnableWorker,
   type StopOptions,

@@ -15,3 +15,9 @@ export {
   WorkerStuckError,
   WorkerWithoutRunError,
 } from './errors.js';
+export {
+  DiscardError,
+  TaskInterruptedError,
+  TaskQueueClosedError,
+  TaskQueueFullError,
+} from './task-errors.js';

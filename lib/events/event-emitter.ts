@@ -14,21 +14,35 @@ export interface ListenerFailure<Event> {
 export class EventEmitter<Event> {
   // Replaced, never changed, so that a listener may come or go while an event is being told.
   #listeners: readonly EventListener<Event>[] = [];
+  /** How many listeners want everything, and how many want events of a type. */
+  #wantAll = 0;
+  readonly #want = new Map<string, number>();
   readonly #onFailure: (failure: ListenerFailure<Event>) => void;
 
   constructor(onFailure: (failure: ListenerFailure<Event>) => void) {
     this.#onFailure = onFailure;
   }
 
-  /** Adds a listener; answers a function that takes it off again. */
-  on(listener: EventListener<Event>): () => void {
+  /**
+   * Adds a listener; answers a function that takes it off again. With `types`, events of other types need not be
+   * made for it; it may be told of them all the same.
+   */
+  on(listener: EventListener<Event>, types?: readonly string[]): () => void {
     this.#listeners = [...this.#listeners, listener];
+    this.#count(types, 1);
     let added = true;
     return () => {
       // Once, and one: the same function may have been added more than once.
-      if (added) this.#listeners = this.#listeners.toSpliced(this.#listeners.indexOf(listener), 1);
+      if (!added) return;
       added = false;
+      this.#listeners = this.#listeners.toSpliced(this.#listeners.indexOf(listener), 1);
+      this.#count(types, -1);
     };
+  }
+
+  /** Whether anybody wants to be told of events of that type. */
+  wants(type: string): boolean {
+    return this.#wantAll > 0 || (this.#want.get(type) ?? 0) > 0;
   }
 
   emit(event: Event): void {
@@ -40,5 +54,10 @@ export class EventEmitter<Event> {
         this.#onFailure({ error, event });
       }
     }
+  }
+
+  #count(types: readonly string[] | undefined, change: 1 | -1): void {
+    if (types === undefined) this.#wantAll += change;
+    else for (const type of types) this.#want.set(type, (this.#want.get(type) ?? 0) + change);
   }
 }

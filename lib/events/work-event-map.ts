@@ -13,6 +13,9 @@ export type ChildKind = 'worker' | 'task-queue' | 'job-consumer';
  */
 export type AbortReason = 'shutdown' | 'stop-requested' | 'timeout' | 'stalled' | 'lease-lost';
 
+/** Why something ended before its end: it was aborted, or dropped to make room for another. */
+export type CancelReason = AbortReason | 'dropped';
+
 /** Why something is not restarted any more. */
 export type ExhaustedBecause = 'max-attempts' | 'restart-limit' | 'restart-never';
 
@@ -25,6 +28,8 @@ interface Base<Type extends string> {
   readonly executionId: string;
   /** When it happened, in milliseconds since the epoch. */
   readonly time: number;
+  /** Name of the task, where the event is about one task and not about its queue. */
+  readonly task?: string;
 }
 
 /** Added to the pool. */
@@ -74,11 +79,13 @@ interface Failed extends Base<'failed'> {
   readonly error: ErrorInfo;
   /** Set when the attempt was aborted for this. */
   readonly abortedFor?: AbortReason;
+  /** Of a task that is to be tried again: number of its next attempt, and when that is due. */
+  readonly retry?: { readonly attempt: number; readonly delayMs: number };
 }
 /** Ended by a stop, in an attempt or while waiting for one. Not a failure. */
 interface Cancelled extends Base<'cancelled'> {
   readonly durationMs: number;
-  readonly reason: AbortReason;
+  readonly reason: CancelReason;
   /** What the attempt threw on being told to end, unless that was the cancellation itself. */
   readonly error?: ErrorInfo;
 }
@@ -97,6 +104,8 @@ interface Exhausted extends Base<'exhausted'> {
 /** Still ran when the time to stop was over; the pool gave up waiting. */
 interface Orphaned extends Base<'orphaned'> {
   readonly reason: AbortReason;
+  /** Of a task queue: the first of its tasks that still ran, by their names. */
+  readonly tasks?: readonly string[];
 }
 
 /** All facts about supervised work, by type. Events are frozen plain data, told after they happened. */

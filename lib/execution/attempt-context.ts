@@ -50,24 +50,39 @@ export interface AttemptEnvironment {
   emit(event: WorkEvent): void;
 }
 
-/** Whoever keeps the work running, as its attempts see it. */
-export interface AttemptObserver {
+/** What names one attempt, in a log line, a span or an event. */
+export interface AttemptIdentity {
   readonly kind: ChildKind;
   readonly name: string;
+  readonly executionId: string;
+  /** Name of the task, where it is one of a queue's. */
+  readonly task?: string | undefined;
+}
+
+/** Whoever keeps the work running, as its attempts see it. */
+export interface AttemptObserver {
+  /** The worker, queue or consumer that it belongs to. */
+  readonly child: { readonly kind: ChildKind; readonly name: string };
+  /** Name of the task, where it is one of a queue's. */
+  readonly task?: string;
+  /** What marks are recorded under. */
+  readonly scope: string;
   readonly maxAttempts: number;
   readonly environment: AttemptEnvironment;
   /** Set once one of its attempts has marked: from then on the last segment of each is recorded too. */
   marks: boolean;
+  /** Id of the attempt that is under way. Asked for once per attempt, and only where somebody wants to know. */
+  identify(): string;
   /** Called on `ctx.heartbeat()`. */
   beat(): void;
   /** Called once, when the attempt is told to end. */
-  aborted(reason: AbortReason): void;
+  aborted(reason: AbortReason, attempt: AttemptContext): void;
 }
 
 /** One attempt's context. The executor makes exactly one per attempt. */
 export class AttemptContext implements WorkContext {
-  readonly startedAt: number;
   readonly #observer: AttemptObserver;
+  #executionId: string | undefined;
   /** Made when something asks for it; an attempt that waits for nothing goes without. */
   #cancellation: Cancellation | undefined;
   #ended = false;
@@ -77,20 +92,34 @@ export class AttemptContext implements WorkContext {
 
   constructor(
     observer: AttemptObserver,
-    readonly executionId: string,
     readonly attempt: number,
+    /** By the monotonic clock. */
+    readonly startedAt: number = observer.environment.clock.monotonic(),
   ) {
     this.#observer = observer;
-    this.startedAt = observer.environment.clock.monotonic();
-    this.#lastMark = this.startedAt;
+    this.#lastMark = startedAt;
+  }
+
+  /** @internal */
+  get observer(): AttemptObserver {
+    return this.#observer;
+  }
+
+  get executionId(): string {
+    return (this.#executionId ??= this.#observer.identify());
+  }
+
+  /** Name of the task, where it is one of a queue's. */
+  get task(): string | undefined {
+    return this.#observer.task;
   }
 
   get kind(): ChildKind {
-    return this.#observer.kind;
+    return this.#observer.child.kind;
   }
 
   get name(): string {
-    return this.#observer.name;
+    return this.#observer.child.name;
   }
 
   get maxAttempts(): number {
@@ -106,9 +135,7 @@ export class AttemptContext implements WorkContext {
   }
 
   get logger(): WorkLogger {
-    return (this.#logger ??= this.#observer.environment.logger.child(
-      logFields(this.kind, this.name, this.executionId),
-    ));
+    return (this.#logger ??= this.#observer.environment.logger.child(logFields(this)));
   }
 
   get tracer(): WorkTracer {
@@ -170,7 +197,7 @@ export class AttemptContext implements WorkContext {
     const cancellation = this.#cancel();
     if (cancellation.aborted) return;
     cancellation.abort(new AttemptAbortedError(reason, abortMessage(this, reason, detail)));
-    this.#observer.aborted(reason);
+    this.#observer.aborted(reason, this);
   }
 
   /** @internal The attempt has ended. */
@@ -208,20 +235,21 @@ export class AttemptContext implements WorkContext {
   }
 
   #lap(action: string, outcome: 'success' | 'error'): void {
-    const { kind, name, environment } = this.#observer;
+    const { child, task, scope, environment } = this.#observer;
     const now = environment.clock.monotonic();
     const durationMs = now - this.#lastMark;
     this.#lastMark = now;
     environment.emit({
       type: 'marked',
-      kind,
-      name,
+      kind: child.kind,
+      name: child.name,
       executionId: this.executionId,
       time: environment.clock.now(),
-      scope: name,
+      scope,
       action,
       durationMs,
       outcome,
+      ...(task !== undefined && { task }),
     });
   }
 }
@@ -229,12 +257,10 @@ export class AttemptContext implements WorkContext {
 const ignore = (): void => {};
 
 /** The fields that name an execution in a log line. */
-export function logFields(
-  kind: ChildKind,
-  name: string,
-  executionId: string,
-): Readonly<Record<string, string>> {
-  return kind === 'worker' ? { worker: name, workerExecutionID: executionId } : { queue: name };
+export function logFields(identity: AttemptIdentity): Readonly<Record<string, string>> {
+  const { kind, name, executionId, task } = identity;
+  if (kind === 'worker') return { worker: name, workerExecutionID: executionId };
+  return task === undefined ? { queue: name } : { queue: name, task, taskExecutionID: executionId };
 }
 
 const reasonTexts: Record<AbortReason, string> = {
@@ -245,8 +271,9 @@ const reasonTexts: Record<AbortReason, string> = {
   'lease-lost': 'its lease was lost',
 };
 
-function abortMessage(context: WorkContext, reason: AbortReason, detail: string): string {
-  const what = `Attempt ${context.attempt} of ${context.kind} "${context.name}"`;
+function abortMessage(context: AttemptContext, reason: AbortReason, detail: string): string {
+  const { kind, name, task } = context;
+  const what = `Attempt ${context.attempt} of ${task === undefined ? '' : `task "${task}" in `}${kind} "${name}"`;
   return `${what} was aborted: ${reasonTexts[reason]}${detail && ` (${detail})`}.`;
 }
 

@@ -14,9 +14,10 @@ export function currentContext(): WorkContext | undefined {
   return contextStorage.getStore();
 }
 
-/** Name of the worker that is calling, or `undefined` outside of an attempt. */
+/** Name of the worker that is calling, or `undefined` where none is. */
 export function currentWorkerName(): string | undefined {
-  return contextStorage.getStore()?.name;
+  const context = contextStorage.getStore();
+  return context?.kind === 'worker' ? context.name : undefined;
 }
 
 /** Id of the execution that is calling, or `undefined` outside of an attempt. */

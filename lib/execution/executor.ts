@@ -8,13 +8,16 @@ export type Handler = (context: WorkContext) => unknown;
 
 /**
  * Runs one attempt: in its own context, under its timeout, and to its very end. An attempt that outlives its
- * timeout is told to end and waited for, never left behind. Never rejects.
+ * timeout is told to end and waited for, never left behind. Calls `onEnd` once, in a turn to come, whatever happens.
+ *
+ * It steps from one callback to the next instead of awaiting: each promise costs.
  */
-export async function execute(
+export function execute<Context extends AttemptContext>(
   handler: Handler,
-  context: AttemptContext,
-  timeoutMs?: number,
-): Promise<Outcome> {
+  context: Context,
+  timeoutMs: number | undefined,
+  onEnd: OnEnd<Context>,
+): void {
   if (timeoutMs !== undefined) {
     const cancel = context.clock.setTimer(
       () => context.abort('timeout', `timeout: ${formatDuration(timeoutMs)}`),
@@ -23,22 +26,60 @@ export async function execute(
     // Also when it is aborted for something else: an attempt that never ends must not hold the process by its timer.
     context.onOver(cancel);
   }
-  let outcome: Outcome;
+  let result: Promise<unknown>;
   try {
-    const value: unknown = await contextStorage.run(context, handler, context);
-    // A middleware may have returned before the work that it is around.
-    if (context.work !== undefined) await context.work;
-    outcome = outcomeOfValue(value, context.abortedFor);
+    result = Promise.resolve(contextStorage.run(context, handler, context));
   } catch (error) {
-    if (context.work !== undefined) await giveUp(context, context.work);
-    outcome = outcomeOfError(error, context.abortedFor);
+    result = Promise.reject(error);
   }
-  context.end(outcome.kind === 'failed' || outcome.kind === 'timed-out' ? 'error' : 'success');
-  return outcome;
+  void result.then(
+    (value) => returned(value, context, onEnd),
+    (error: unknown) => threw(error, context, onEnd),
+  );
 }
 
-/** A middleware threw while the work went on, as one does that has a time limit: then it is over for the work too. */
-async function giveUp(context: AttemptContext, work: Promise<unknown>): Promise<void> {
+type OnEnd<Context> = (outcome: Outcome, context: Context) => void;
+
+function returned<Context extends AttemptContext>(
+  value: unknown,
+  context: Context,
+  onEnd: OnEnd<Context>,
+): void {
+  const { work } = context;
+  if (work === undefined) return finish(outcomeOfValue(value, context.abortedFor), context, onEnd);
+  // A middleware may have returned before the work that it is around.
+  void work.then(
+    () => finish(outcomeOfValue(value, context.abortedFor), context, onEnd),
+    (error: unknown) => failed(error, context, onEnd),
+  );
+}
+
+function threw<Context extends AttemptContext>(
+  thrown: unknown,
+  context: Context,
+  onEnd: OnEnd<Context>,
+): void {
+  if (context.work === undefined) return failed(thrown, context, onEnd);
+  // A middleware threw while the work went on, as one does that has a time limit: then it is over for the work too.
+  const gaveUp = (): void => failed(thrown, context, onEnd);
+  const { work } = context;
   context.abort('timeout', 'a middleware gave up on it');
-  await work.catch(() => {});
+  void work.then(gaveUp, gaveUp);
+}
+
+function failed<Context extends AttemptContext>(
+  error: unknown,
+  context: Context,
+  onEnd: OnEnd<Context>,
+): void {
+  finish(outcomeOfError(error, context.abortedFor), context, onEnd);
+}
+
+function finish<Context extends AttemptContext>(
+  outcome: Outcome,
+  context: Context,
+  onEnd: OnEnd<Context>,
+): void {
+  context.end(outcome.kind === 'failed' || outcome.kind === 'timed-out' ? 'error' : 'success');
+  onEnd(outcome, context);
 }

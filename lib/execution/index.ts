@@ -2,6 +2,7 @@ export { AttemptAbortedError } from './attempt-aborted-error.js';
 export {
   AttemptContext,
   type AttemptEnvironment,
+  type AttemptIdentity,
   type AttemptObserver,
   logFields,
   type WorkContext,
@@ -14,6 +15,7 @@ export {
   currentTracer,
   currentWorkerName,
 } from './current-context.js';
+export { Distribution } from './distribution.js';
 export { type EventHistory, EventRing } from './event-ring.js';
 export { ExecutionRecord } from './execution-record.js';
 export { type ExecutionStatus, nextStatus } from './execution-status.js';

@@ -1,5 +1,6 @@
 import type { AbortReason, ChildKind, ErrorInfo } from '../events/index.js';
 import type { ExecutionStatus } from '../execution/index.js';
+import type { Quiescence } from './quiescence.js';
 
 /** How a child is to stop. Times are those of the pool's monotonic clock. */
 export interface StopRequest {
@@ -10,6 +11,8 @@ export interface StopRequest {
   readonly deadline: number;
   /** Settles when everything that may still submit work to a child that drains last has ended. */
   readonly feedersEnded: Promise<void>;
+  /** Shared by those that drain last, which may feed one another: over when all of them are idle at one moment. */
+  readonly quiescence: Quiescence;
 }
 
 /** What is known of any child. */
@@ -19,6 +22,8 @@ export interface ChildSnapshot {
   readonly status: ExecutionStatus;
   /** Whether giving up on it leaves health alone. */
   readonly ignorable: boolean;
+  /** True while it works but does not keep up. */
+  readonly degraded?: boolean;
   readonly lastError?: ErrorInfo | undefined;
 }
 
@@ -38,6 +43,8 @@ export interface Child {
   readonly status: ExecutionStatus;
   /** Whether giving up on it leaves health alone. */
   readonly ignorable: boolean;
+  /** True while it works but does not keep up. */
+  readonly degraded?: boolean;
   /** Tells that it exists, by an event. Called once. */
   register(): void;
   start(): void;

@@ -11,5 +11,6 @@ export {
   type ResolvedPoolOptions,
 } from './pool-options.js';
 export { PoolModule } from './pool.module.js';
+export { Quiescence } from './quiescence.js';
 export { POOL } from './pool.tokens.js';
 export type { Orphan, StopReport } from './stop-children.js';

@@ -2,23 +2,28 @@ import { formatDuration } from '../clock/index.js';
 import type { ErrorInfo, WorkEvent } from '../events/index.js';
 import { type LogLevel, logFields, type WorkLogger } from '../execution/index.js';
 
+/** Of events about single tasks and jobs, the types that are logged: nothing that goes well. */
+export const loggedOfUnits: readonly WorkEvent['type'][] = ['failed', 'stuck'];
+
 /** How loudly an event is logged, if at all. */
 function levelOf(event: WorkEvent): LogLevel | undefined {
   switch (event.type) {
     case 'marked':
       return undefined;
     case 'cancelled':
+      if (event.task !== undefined) return undefined;
       return event.error === undefined ? 'log' : 'warn';
     case 'backoff':
     case 'stalled':
       return 'warn';
     case 'failed':
+      return event.retry === undefined ? 'error' : 'warn';
     case 'stuck':
     case 'exhausted':
     case 'orphaned':
       return 'error';
     default:
-      return 'log';
+      return event.task === undefined ? 'log' : undefined;
   }
 }
 
@@ -43,10 +48,9 @@ export function logLifecycle(event: WorkEvent, logger: WorkLogger): unknown {
   const line = lineFor(event);
   if (level === undefined || line === undefined) return undefined;
   const [text, fields] = line;
-  return logger[level](`${titles[event.kind]} "${event.name}" ${text}`, {
-    ...logFields(event.kind, event.name, event.executionId),
-    ...fields,
-  });
+  const title = `${titles[event.kind]} "${event.name}"`;
+  const subject = event.task === undefined ? title : `Task "${event.task}" in ${lowerFirst(title)}`;
+  return logger[level](`${subject} ${text}`, { ...logFields(event), ...fields });
 }
 
 function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<string, unknown>] | undefined {
@@ -70,8 +74,9 @@ function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<stri
     case 'succeeded':
       return [`succeeded after ${formatDuration(event.durationMs)}`];
     case 'failed': {
-      const { error, durationMs } = event;
-      return [`failed after ${formatDuration(durationMs)}: ${error.message}`, errorField(error)];
+      const { error, durationMs, retry } = event;
+      const next = retry === undefined ? '' : ` and is tried again in ${formatDuration(retry.delayMs)}`;
+      return [`failed after ${formatDuration(durationMs)}${next}: ${error.message}`, errorField(error)];
     }
     case 'cancelled':
       return event.error === undefined
@@ -79,9 +84,15 @@ function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<stri
         : [`stopped (${event.reason}) with an error: ${event.error.message}`, errorField(event.error)];
     case 'exhausted':
       return [`is exhausted and will not be restarted (${event.because})`, { attempts: event.attempts }];
-    case 'orphaned':
-      return ['is orphaned: it still runs at the end of the time to stop, and is left behind'];
+    case 'orphaned': {
+      const tasks = event.tasks === undefined ? '' : `, with ${event.tasks.join(', ')}`;
+      return [`is orphaned: it still runs at the end of the time to stop, and is left behind${tasks}`];
+    }
     case 'marked':
       return undefined;
   }
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
 }

@@ -6,8 +6,11 @@ import {
   type OnModuleDestroy,
   type OnModuleInit,
 } from '@nestjs/common';
-import { currentContext } from '../execution/index.js';
+import { ModuleRef } from '@nestjs/core';
+import { MiddlewareNotFoundError } from '../errors/index.js';
+import { currentContext, type Middleware } from '../execution/index.js';
 import { ProviderExplorer } from '../discovery/index.js';
+import type { MiddlewareClass } from './pool-options.js';
 import type { Pool } from './pool.js';
 import { POOL } from './pool.tokens.js';
 import { ShutdownGate } from './shutdown-gate.js';
@@ -26,7 +29,9 @@ export class PoolLifecycleService
   constructor(
     @Inject(POOL) private readonly pool: Pool,
     private readonly explorer: ProviderExplorer,
+    private readonly moduleRef: ModuleRef,
   ) {
+    this.pool.instantiate = (middleware, owner) => this.#provided(middleware, owner);
     this.#startGate = new StartGate(() => this.#start());
     this.#shutdownGate = new ShutdownGate(
       (instance) => this.#drain(`${instance.constructor.name}.onModuleDestroy()`),
@@ -57,6 +62,14 @@ export class PoolLifecycleService
     // Whoever calls such a hook by hand closes the pool, and should find out why.
     if (!this.pool.draining) this.pool.say('debug', `Shutdown begins with ${caller}`);
     return this.pool.close();
+  }
+
+  #provided(middleware: MiddlewareClass, owner: string): Middleware {
+    try {
+      return this.moduleRef.get<Middleware>(middleware, { strict: false });
+    } catch {
+      throw new MiddlewareNotFoundError(middleware.name, owner);
+    }
   }
 
   #start(): void {

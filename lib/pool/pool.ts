@@ -11,7 +11,13 @@ import {
   PoolOptionsConflictError,
   PoolStoppingError,
 } from '../errors/index.js';
-import { type AbortReason, type ChildKind, EventEmitter, type WorkEvent } from '../events/index.js';
+import {
+  type AbortReason,
+  type ChildKind,
+  EventEmitter,
+  type ListenerFailure,
+  type WorkEvent,
+} from '../events/index.js';
 import {
   Cancellation,
   consoleLogger,
@@ -26,7 +32,7 @@ import {
 import type { SupervisorEnvironment } from '../supervision/index.js';
 import type { Child, ChildSnapshot } from './child.js';
 import { type Closable, shutDownApplication } from './application-shutdown.js';
-import { isLogged, logLifecycle } from './lifecycle-log.js';
+import { isLogged, loggedOfUnits, logLifecycle } from './lifecycle-log.js';
 import {
   isMiddlewareClass,
   type MiddlewareClass,
@@ -35,6 +41,7 @@ import {
   type ResolvedPoolOptions,
   resolvePoolOptions,
 } from './pool-options.js';
+import type { Quiescence } from './quiescence.js';
 import { stopChildren, type StopReport } from './stop-children.js';
 
 /** Where a pool stands. `closed` is for ever: the app that it belonged to has shut down. */
@@ -57,7 +64,10 @@ export interface PoolSnapshot {
  * time budget for all children, after which those that still run are named and left behind.
  */
 export class Pool implements SupervisorEnvironment {
+  /** About children. */
   readonly events: EventEmitter<WorkEvent>;
+  /** About single tasks and jobs, of which there may be a million a minute: made only where somebody wants them. */
+  readonly unitEvents: EventEmitter<WorkEvent>;
   readonly #children = new Map<string, Child>();
   readonly #around: MiddlewareFunction[] = [];
   readonly #reported = new Set<string>();
@@ -84,15 +94,17 @@ export class Pool implements SupervisorEnvironment {
   constructor(options: PoolOptions = {}, owner = 'new WorkerPool()') {
     this.#options = resolvePoolOptions(owner, options);
     this.#logger = this.#options.logger ?? consoleLogger;
-    this.events = new EventEmitter(({ error, event }) =>
-      this.report(`a listener of "${event.type}" events`, error),
-    );
+    const onFailure = ({ error, event }: ListenerFailure<WorkEvent>): void =>
+      this.report(`a listener of "${event.type}" events`, error);
+    this.events = new EventEmitter(onFailure);
+    this.unitEvents = new EventEmitter(onFailure);
     // In the pool's scope: a line about one worker must not carry the log fields of another that stopped it.
-    this.events.on((event) =>
+    const log = (event: WorkEvent): unknown =>
       isLogged(event, this.#logger)
         ? this.#scope.runInAsyncScope(logLifecycle, undefined, event, this.#logger)
-        : undefined,
-    );
+        : undefined;
+    this.events.on(log);
+    this.unitEvents.on(log, loggedOfUnits);
   }
 
   get options(): ResolvedPoolOptions {
@@ -241,21 +253,25 @@ export class Pool implements SupervisorEnvironment {
   }
 
   /** Stops some children; the others go on. Answers after `timeoutMs` at the latest. */
-  stopOnly(children: readonly Child[], timeoutMs = this.#options.shutdownTimeoutMs): Promise<StopReport> {
-    return this.inScope(() => this.#stop(children, 'stop-requested', timeoutMs));
+  stopOnly(
+    children: readonly Child[],
+    timeoutMs = this.#options.shutdownTimeoutMs,
+    quiescence?: Quiescence,
+  ): Promise<StopReport> {
+    return this.inScope(() => this.#stop(children, 'stop-requested', timeoutMs, quiescence));
   }
 
   /**
    * Stops all children within one time budget, and answers with those that did not end. Never rejects. A second
-   * call while the first is under way gets the first one's answer.
+   * call while the first is under way gets the first one's answer. `quiescence`: of a stop that this is part of.
    */
-  stop(timeoutMs = this.#options.shutdownTimeoutMs): Promise<StopReport> {
+  stop(timeoutMs = this.#options.shutdownTimeoutMs, quiescence?: Quiescence): Promise<StopReport> {
     this.#startAgain = false;
     // There before the first child is told: whoever that wakes up finds the pool draining, and can join in.
     if (this.#draining === undefined) {
       let end!: (report: StopReport) => void;
       this.#draining = new Promise((resolve) => (end = resolve));
-      void this.inScope(() => this.#drain(timeoutMs)).then(end);
+      void this.inScope(() => this.#drain(timeoutMs, quiescence)).then(end);
     }
     return this.#draining;
   }
@@ -322,10 +338,10 @@ export class Pool implements SupervisorEnvironment {
     } catch {}
   }
 
-  async #drain(timeoutMs: number): Promise<StopReport> {
+  async #drain(timeoutMs: number, quiescence: Quiescence | undefined): Promise<StopReport> {
     this.#status = 'draining';
     this.#shutdown.abort();
-    const report = await this.#stop([...this.#children.values()], 'shutdown', timeoutMs);
+    const report = await this.#stop([...this.#children.values()], 'shutdown', timeoutMs, quiescence);
     this.#status = 'stopped';
     this.#draining = undefined;
     if (this.#startAgain) {
@@ -346,11 +362,16 @@ export class Pool implements SupervisorEnvironment {
     return report;
   }
 
-  #stop(children: readonly Child[], reason: AbortReason, timeoutMs: number): Promise<StopReport> {
+  #stop(
+    children: readonly Child[],
+    reason: AbortReason,
+    timeoutMs: number,
+    quiescence?: Quiescence,
+  ): Promise<StopReport> {
     const { abortMarginMs, clock } = this.#options;
     const cutShort = this.#cutShort;
     const report = (what: string, error: unknown): void => this.report(what, error);
-    return stopChildren(children, { reason, timeoutMs, abortMarginMs, clock, cutShort, report });
+    return stopChildren(children, { reason, timeoutMs, abortMarginMs, clock, cutShort, quiescence, report });
   }
 }
 

@@ -1,6 +1,7 @@
 import type { Clock, Interruptible } from '../clock/index.js';
 import type { AbortReason, ChildKind } from '../events/index.js';
 import type { Child, StopRequest } from './child.js';
+import { Quiescence } from './quiescence.js';
 
 /** What did not end in time. */
 export interface Orphan {
@@ -22,6 +23,8 @@ interface StopOrder {
   readonly clock: Clock;
   /** Ends the time before it is over: the app closes, and has less of it. */
   readonly cutShort: Interruptible;
+  /** Of a stop that is part of a larger one. */
+  readonly quiescence?: Quiescence | undefined;
   /** Told when a child breaks its promise never to fail. */
   report(what: string, error: unknown): void;
 }
@@ -37,9 +40,7 @@ export async function stopChildren(children: readonly Child[], order: StopOrder)
   // Not by `active`: who was started again meanwhile has ended all the same.
   const unended = new Set(children);
 
-  const stopOne = async (child: Child, feedersEnded: Promise<void>): Promise<void> => {
-    const abortAt = Math.max(begin, deadline - abortMarginMs);
-    const request: StopRequest = { reason, deadline, abortAt, feedersEnded };
+  const stopOne = async (child: Child, request: StopRequest): Promise<void> => {
     try {
       await child.stop(request);
       unended.delete(child);
@@ -49,7 +50,10 @@ export async function stopChildren(children: readonly Child[], order: StopOrder)
   };
   const stopAll = async (drains: Child['drains'], feedersEnded: Promise<void>): Promise<void> => {
     const concerned = children.filter((child) => child.drains === drains);
-    await Promise.all(concerned.map((child) => stopOne(child, feedersEnded)));
+    const abortAt = Math.max(begin, deadline - abortMarginMs);
+    const quiescence = order.quiescence ?? new Quiescence(feedersEnded);
+    const request: StopRequest = { reason, deadline, abortAt, feedersEnded, quiescence };
+    await Promise.all(concerned.map((child) => stopOne(child, request)));
   };
   const feedersEnded = stopAll('first', Promise.resolve());
   const ended = Promise.all([feedersEnded, stopAll('last', feedersEnded)]);

@@ -2,6 +2,7 @@ export {
   type Backoff,
   type BackoffFunction,
   type BackoffOptions,
+  defaultBackoff,
   delayAfter,
   type ExponentialBackoff,
 } from './backoff.js';
@@ -11,10 +12,13 @@ export {
   type RestartMode,
   type RestartPolicy,
   RestartState,
+  withSafeBackoff,
 } from './restart-policy.js';
 export { RestartWindow } from './restart-window.js';
 export {
   type OnExhausted,
+  readBackoff,
+  readLimit,
   type ResolvedSupervision,
   resolveSupervision,
   type SupervisionOptions,

@@ -81,7 +81,7 @@ export function decide(
  * The same policy, with a backoff function that cannot fail: where it throws or answers no duration, that is
  * reported and the default backoff stands in.
  */
-export function withSafeBackoff<Policy extends RestartPolicy>(
+export function withSafeBackoff<Policy extends Pick<RestartPolicy, 'backoff'>>(
   policy: Policy,
   report: (error: unknown) => void,
 ): Policy {

@@ -113,8 +113,8 @@ export function resolveSupervision(
   return resolved;
 }
 
-/** Milliseconds; nothing for `Infinity`, which takes back a default of the pool. */
-function readLimit(
+/** Milliseconds; nothing for `Infinity`, which takes back a default. */
+export function readLimit(
   reader: OptionReader,
   name: 'timeout' | 'stallTimeout',
   fallback: number | undefined,
@@ -123,7 +123,8 @@ function readLimit(
   return limitMs === Infinity ? undefined : (limitMs ?? fallback);
 }
 
-function readBackoff(owner: string, reader: OptionReader, fallback: Backoff): Backoff {
+/** Reads the option `backoff` of `owner`; what is not said of it comes from `fallback`. Throws `InvalidOptionError`. */
+export function readBackoff(owner: string, reader: OptionReader, fallback: Backoff): Backoff {
   const given = reader.get('backoff');
   if (given === undefined) return fallback;
   if (given === 'none' || typeof given === 'function') return given as Backoff;

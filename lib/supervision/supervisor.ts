@@ -65,7 +65,7 @@ export class Supervisor implements AttemptObserver {
   #over = false;
   /** Set once it was told of as left behind: that is told once. */
   #orphaned = false;
-  #onEnd: (() => void)[] | undefined;
+  #onEnded: (() => void)[] | undefined;
   #attempt: AttemptContext | undefined;
   /** Ends what is waited for between attempts. */
   #cancelPause: CancelTimer | undefined;
@@ -93,6 +93,14 @@ export class Supervisor implements AttemptObserver {
 
   get name(): string {
     return this.#supervised.name;
+  }
+
+  get child(): Supervised {
+    return this.#supervised;
+  }
+
+  get scope(): string {
+    return this.name;
   }
 
   get maxAttempts(): number {
@@ -133,7 +141,7 @@ export class Supervisor implements AttemptObserver {
   stop(reason: AbortReason): Promise<void> {
     this.#startAgain = false;
     if (!this.#active) return Promise.resolve();
-    const ended = new Promise<void>((resolve) => (this.#onEnd ??= []).push(resolve));
+    const ended = new Promise<void>((resolve) => (this.#onEnded ??= []).push(resolve));
     if (this.#stopReason === undefined && !this.#over) {
       this.#stopReason = reason;
       this.#emit({ type: 'stopping', reason, ...this.#stamp() });
@@ -151,6 +159,10 @@ export class Supervisor implements AttemptObserver {
     // It may never end: nothing of ours goes on waiting for that.
     this.#cancelGraceTimer?.();
     this.#emit({ type: 'orphaned', reason: this.#stopReason, ...this.#stamp() });
+  }
+
+  identify(): string {
+    return this.record.id;
   }
 
   beat(): void {
@@ -207,7 +219,7 @@ export class Supervisor implements AttemptObserver {
 
   #runAttempt(restart: boolean): void {
     if (restart) this.record.id = this.environment.generateId();
-    const attempt = new AttemptContext(this, this.record.id, this.#state.failures + 1);
+    const attempt = new AttemptContext(this, this.#state.failures + 1);
     this.#attempt = attempt;
     const { maxAttempts, timeoutMs } = this.policy;
     this.#emit({
@@ -224,10 +236,10 @@ export class Supervisor implements AttemptObserver {
     if (this.#stopReason !== undefined) attempt.abort(this.#stopReason);
     this.#watchForStall(attempt);
     this.#handler ??= this.#supervised.handler();
-    void execute(this.#handler, attempt, timeoutMs).then((outcome) => this.#attemptEnded(attempt, outcome));
+    execute(this.#handler, attempt, timeoutMs, this.#attemptEnded);
   }
 
-  #attemptEnded(attempt: AttemptContext, outcome: Outcome): void {
+  readonly #attemptEnded = (outcome: Outcome, attempt: AttemptContext): void => {
     this.#attempt = undefined;
     this.#stallWatch?.stop();
     this.#stallWatch = undefined;
@@ -272,15 +284,15 @@ export class Supervisor implements AttemptObserver {
       if (this.policy.onExhausted === 'shutdown') this.environment.escalate(this.name);
     }
     this.#end();
-  }
+  };
 
   #end(): void {
     this.#active = false;
     this.#orphaned = false;
     this.#over = false;
     this.#stopReason = undefined;
-    const waiting = this.#onEnd;
-    this.#onEnd = undefined;
+    const waiting = this.#onEnded;
+    this.#onEnded = undefined;
     waiting?.forEach((resolve) => resolve());
     if (!this.#startAgain) return;
     this.#startAgain = false;

@@ -52,7 +52,11 @@ export class WorkerPool {
    */
   get events$(): Observable<WorkEvent> {
     return new IsolatedObservable<WorkEvent>(
-      (subscriber) => this.pool.events.on((event) => subscriber.next(Object.freeze(event))),
+      (subscriber) => {
+        const tell = (event: WorkEvent): void => subscriber.next(Object.freeze(event));
+        const offs = [this.pool.events.on(tell), this.pool.unitEvents.on(tell)];
+        return () => offs.forEach((off) => off());
+      },
       (error) => this.pool.report('a subscriber of events$', error),
     );
   }

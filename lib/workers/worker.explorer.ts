@@ -1,8 +1,6 @@
 import { Inject, Injectable, type OnModuleInit } from '@nestjs/common';
-import { ModuleRef } from '@nestjs/core';
 import { ProviderExplorer } from '../discovery/index.js';
-import { MiddlewareNotFoundError, WorkerNotStaticError } from '../errors/index.js';
-import type { Middleware } from '../execution/index.js';
+import { WorkerNotStaticError } from '../errors/index.js';
 import { type Pool, POOL } from '../pool/index.js';
 import type { RunnableWorker } from './runnable-worker.js';
 import type { WorkerOptions } from './worker-options.js';
@@ -16,12 +14,10 @@ export class WorkerExplorer implements OnModuleInit {
     @Inject(POOL) private readonly pool: Pool,
     private readonly workers: WorkerPoolService,
     private readonly explorer: ProviderExplorer,
-    private readonly moduleRef: ModuleRef,
   ) {}
 
   onModuleInit(): void {
     if (!this.pool.claim(WORKER_METADATA)) return;
-    this.pool.instantiate = (middleware, owner) => this.#provided(middleware, owner);
     for (const { instance, options, className, moduleName, scope } of this.explorer.declared<WorkerOptions>(
       WORKER_METADATA,
     )) {
@@ -41,13 +37,5 @@ export class WorkerExplorer implements OnModuleInit {
       'warn',
       `WorkerModule has options for ${unknown.join(', ')}, but no @Worker() has such a name`,
     );
-  }
-
-  #provided(middleware: new (...dependencies: never[]) => Middleware, owner: string): Middleware {
-    try {
-      return this.moduleRef.get<Middleware>(middleware, { strict: false });
-    } catch {
-      throw new MiddlewareNotFoundError(middleware.name, owner);
-    }
   }
 }

@@ -8,6 +8,7 @@ type Make = () => root.WorkError;
 /** One of each exported class, with the words that its message must have. */
 const samples: Record<string, [make: Make, words: RegExp]> = {
   AttemptAbortedError: [() => new root.AttemptAbortedError('timeout', 'Attempt 1 was aborted'), /Attempt 1/],
+  DiscardError: [() => new root.DiscardError('no such address'), /^no such address$/],
   DuplicateNameError: [
     () => new root.DuplicateNameError('worker', 'relay', 'Relay in A', 'Relay in B'),
     /"relay": Relay in A and Relay in B.*another name/,
@@ -44,6 +45,18 @@ const samples: Record<string, [make: Make, words: RegExp]> = {
   PoolStoppingError: [
     () => new root.PoolStoppingError('Adding worker "x"'),
     /^Adding worker "x" was refused/,
+  ],
+  TaskInterruptedError: [
+    () => new root.TaskInterruptedError('render', 'mail', 'shutdown', 'while it waited for its turn'),
+    /"render" in queue "mail" was interrupted by the shutdown while it waited for its turn/,
+  ],
+  TaskQueueClosedError: [
+    () => new root.TaskQueueClosedError('mail', 'has shut down'),
+    /"mail" has shut down.*Nothing of the task was run/,
+  ],
+  TaskQueueFullError: [
+    () => new root.TaskQueueFullError('mail', 100),
+    /"mail" is full: 100 tasks wait already.*raise maxQueued/,
   ],
   WorkerDisabledError: [() => new root.WorkerDisabledError('relay'), /"relay" is disabled.*`enabled: true`/],
   WorkerNotFoundError: [() => new root.WorkerNotFoundError('x', ['a', 'b']), /"x"; registered are "a", "b"/],

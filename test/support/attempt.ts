@@ -25,10 +25,11 @@ export class TestAttempt {
     this.clock = previous?.clock ?? new FakeClock();
     this.events = previous?.events ?? [];
     this.observer = previous?.observer ?? {
-      kind: 'worker',
-      name: 'relay',
+      child: { kind: 'worker', name: 'relay' },
       maxAttempts: 5,
+      scope: 'relay',
       marks: false,
+      identify: () => 'id-1',
       environment: {
         clock: this.clock,
         logger: this.logger,
@@ -39,10 +40,10 @@ export class TestAttempt {
       beat: () => this.beats++,
       aborted: (reason) => this.abortedFor.push(reason),
     };
-    this.context = new AttemptContext(this.observer, 'id-1', 2);
+    this.context = new AttemptContext(this.observer, 2);
   }
 
   execute(handler: Handler, timeoutMs?: number): Promise<Outcome> {
-    return execute(handler, this.context, timeoutMs);
+    return new Promise((resolve) => execute(handler, this.context, timeoutMs, resolve));
   }
 }

@@ -34,9 +34,7 @@ export class PinoBindingsService implements OnModuleInit {
     const runInContext = await contextRunner(pino);
     // Two copies of this package in one app name an execution once.
     if (!this.pool.claim(Symbol.for('nestjs-worker:logging'))) return;
-    this.pool.use((ctx, next) =>
-      runInContext(next, { bindings: logFields(ctx.kind, ctx.name, ctx.executionId) }),
-    );
+    this.pool.use((ctx, next) => runInContext(next, { bindings: logFields(ctx) }));
     this.pool.useLogger(new PinoWorkLogger(pino, (write) => this.pool.inScope(write)));
   }
 

@@ -56,7 +56,7 @@ export class PinoWorkLogger implements WorkLogger {
   #write(level: LogLevel, message: string, fields?: LogFields): void {
     const all: Record<string, unknown> = { context: 'Worker', ...this.bound, ...fields };
     const ctx = currentContext();
-    const named = Object.entries(ctx === undefined ? {} : logFields(ctx.kind, ctx.name, ctx.executionId));
+    const named = Object.entries(ctx === undefined ? {} : logFields(ctx));
     const write = (): void => this.pino.logger[levels[level]](all, message);
     // The logger of one run, used inside of another: there, the line would name both.
     if (named.some(([key, value]) => key in all && all[key] !== value)) return this.outside(write);

@@ -1,0 +1,128 @@
+import { isWorkError } from '../errors/index.js';
+import { type AbortReason, type ErrorInfo, toErrorInfo } from '../events/index.js';
+import type { AttemptContext, Outcome } from '../execution/index.js';
+import { delayAfter } from '../supervision/index.js';
+import type { QueuedTask } from './queued-task.js';
+import { SignalWatch } from './signal-watch.js';
+import type { TaskEnvironment } from './task-environment.js';
+import { TaskEvents } from './task-events.js';
+import { TaskTally } from './task-tally.js';
+import type { TaskOutcome, TaskStatus } from './task.js';
+
+type Failure = Extract<Outcome, { readonly kind: 'failed' | 'timed-out' }>;
+type Cancelled = Extract<TaskOutcome, { readonly kind: 'cancelled' }>;
+
+/** What the end of an attempt means for its task: counts it, tells of it, and settles the task or has it tried again. */
+export class TaskEnds {
+  readonly tally = new TaskTally();
+  readonly events: TaskEvents;
+  readonly signals: SignalWatch;
+  /** Of the last attempt that failed. */
+  lastError: ErrorInfo | undefined;
+  /** Set while nothing is tried again, for that reason. */
+  noRetries: AbortReason | undefined;
+  readonly #environment: TaskEnvironment;
+  readonly #onAfterEnded: () => void;
+  #afters = 0;
+
+  constructor(environment: TaskEnvironment, signals: SignalWatch, onAfterEnded: () => void) {
+    this.#environment = environment;
+    this.events = new TaskEvents(environment);
+    this.signals = signals;
+    this.#onAfterEnded = onAfterEnded;
+  }
+
+  /** How many calls of `after` have not ended yet. */
+  get afters(): number {
+    return this.#afters;
+  }
+
+  /** Answers in how many milliseconds the task is due again, or `undefined` where it has settled. */
+  attemptEnded(task: QueuedTask, outcome: Outcome, attempt: AttemptContext, now: number): number | undefined {
+    const durationMs = now - attempt.startedAt;
+    this.tally.attempts[outcome.kind]++;
+    this.tally.measured?.durations.add(durationMs / 1_000);
+    switch (outcome.kind) {
+      case 'succeeded':
+        this.events.succeeded(task, attempt, durationMs);
+        this.settle(task, outcome, 'success');
+        return undefined;
+      case 'cancelled': {
+        const { reason } = outcome;
+        this.events.cancelled(task, reason, durationMs, attempt, outcome.error);
+        this.settle(task, cancelled(reason, outcome.error ?? task.cancelledFor), 'cancelled');
+        return undefined;
+      }
+      case 'failed':
+      case 'timed-out':
+        return this.#failed(task, outcome, attempt, durationMs);
+    }
+  }
+
+  /** It was cancelled while it waited. */
+  cancel(task: QueuedTask, outcome: Cancelled): void {
+    this.settle(task, outcome, 'cancelled');
+    this.events.cancelled(task, outcome.reason, 0);
+  }
+
+  settle(task: QueuedTask, outcome: TaskOutcome, status: TaskStatus): void {
+    const { tally } = this;
+    const { after, signal } = task.options;
+    const { carried } = task;
+    const dropped = outcome.kind === 'cancelled' && outcome.reason === 'dropped';
+    tally.completed[dropped ? 'dropped' : outcome.kind]++;
+    tally.measured?.attempts.add(task.attempts);
+    task.settle(outcome, status);
+    if (signal !== undefined) this.signals.remove(task, signal);
+    if (after === undefined) return;
+    const call = (): void => this.#callAfter(task, after as (outcome: TaskOutcome) => unknown, outcome);
+    if (carried === undefined) this.#environment.inScope(call);
+    else carried.runInAsyncScope(call);
+  }
+
+  #failed(
+    task: QueuedTask,
+    outcome: Failure,
+    attempt: AttemptContext,
+    durationMs: number,
+  ): number | undefined {
+    const { error } = outcome;
+    const final = isWorkError(error, 'DISCARD') || task.attempts >= task.maxAttempts;
+    const delayMs =
+      final || this.noRetries !== undefined
+        ? undefined
+        : delayAfter(task.options.backoff, task.attempts, error, Math.random());
+    this.lastError = toErrorInfo(error);
+    this.events.failed(task, attempt, durationMs, this.lastError, delayMs);
+    if (delayMs !== undefined) return delayMs;
+    if (final) this.settle(task, outcome, 'error');
+    else this.settle(task, cancelled(this.noRetries!, error), 'cancelled');
+    return undefined;
+  }
+
+  #callAfter(task: QueuedTask, after: (outcome: TaskOutcome) => unknown, outcome: TaskOutcome): void {
+    const failed = (error: unknown): void =>
+      this.#environment.report(`after() of task "${task.name}" in queue "${task.queue}"`, error);
+    try {
+      const result = after(outcome);
+      if (!isThenable(result)) return;
+      this.#afters++;
+      const ended = (): void => {
+        this.#afters--;
+        this.#onAfterEnded();
+      };
+      Promise.resolve(result).catch(failed).then(ended, ended);
+    } catch (error) {
+      failed(error);
+    }
+  }
+}
+
+/** `error`: why, where there is more to say than the reason. */
+export function cancelled(reason: Cancelled['reason'], error?: unknown): Cancelled {
+  return error === undefined ? { kind: 'cancelled', reason } : { kind: 'cancelled', reason, error };
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
+}

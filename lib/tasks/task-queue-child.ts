@@ -1,0 +1,299 @@
+import type { CancelTimer } from '../clock/index.js';
+import { TaskQueueClosedError } from '../errors/index.js';
+import type { AbortReason, WorkEvent } from '../events/index.js';
+import {
+  composeMiddlewares,
+  ExecutionRecord,
+  type ExecutionStatus,
+  type Handler,
+  type Middleware,
+  type MiddlewareFunction,
+} from '../execution/index.js';
+import type { Child, Pool, Quiescence, StopRequest } from '../pool/index.js';
+import type { TaskEnvironment } from './task-environment.js';
+import { TaskRunner } from './task-runner.js';
+import type { ResolvedTaskOptions } from './task-options.js';
+import type { ResolvedTaskQueueOptions } from './task-queue-options.js';
+import { TaskQueueSnapshot } from './task-queue-snapshot.js';
+
+const namedOrphans = 10;
+
+/**
+ * A task queue as the pool sees it. It takes tasks from the moment it is made, runs them from the start on, and
+ * when it is told to stop goes on until nobody feeds it any more and nothing is left to do.
+ */
+export class TaskQueueChild implements Child {
+  readonly kind = 'task-queue';
+  readonly drains = 'last';
+  readonly ignorable = false;
+  readonly name: string;
+  readonly runner: TaskRunner;
+  record = new ExecutionRecord(0);
+  readonly #pool: Pool;
+  readonly #options: ResolvedTaskQueueOptions;
+  #middlewares: readonly (Middleware | MiddlewareFunction)[] = [];
+  #active = false;
+  #accepts = true;
+  #paused = false;
+  /** Whether tasks run without anybody calling `dispatch()`. */
+  #automatic: boolean;
+  #startedAt = 0;
+  /** Set while it is to stop. */
+  #stopping: { readonly reason: AbortReason; readonly quiescence: Quiescence } | undefined;
+  #interrupted = 0;
+  #startAgain = false;
+  #cancelAbortTimer: CancelTimer | undefined;
+  #onEnded: (() => void)[] = [];
+  #onIdle: (() => void)[] = [];
+  #onDispatched: (() => void)[] = [];
+
+  constructor(
+    pool: Pool,
+    options: ResolvedTaskQueueOptions,
+    plain: ResolvedTaskOptions,
+    readonly origin: string,
+  ) {
+    this.name = options.name;
+    this.#pool = pool;
+    this.#options = options;
+    this.#automatic = options.autoStart;
+    const { concurrency, maxQueued } = options;
+    this.runner = new TaskRunner(this.name, concurrency, maxQueued, plain, this.#environment());
+    this.runner.onStandstill = () => this.#standstill();
+  }
+
+  get active(): boolean {
+    return this.#active;
+  }
+
+  get status(): ExecutionStatus {
+    return this.runner.stuck > 0 ? 'stuck' : this.record.status;
+  }
+
+  get degraded(): boolean {
+    return this.runner.saturatedMs >= this.#options.degradedAfterMs && this.runner.saturatedMs > 0;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  /** Options of the pool, such as its middlewares, are settled by now. Throws where a middleware is not provided. */
+  register(): void {
+    const owner = `task queue "${this.name}" (${this.origin})`;
+    const listed = [...this.#pool.options.middlewares, ...this.#options.middlewares];
+    this.#middlewares = listed.map((one) => this.#pool.middleware(one, owner));
+    this.record = new ExecutionRecord(this.#pool.options.historySize);
+    this.record.id = this.#pool.generateId();
+    this.#emit({ type: 'registered', enabled: true, ...this.#stamp() });
+  }
+
+  start(): void {
+    if (this.#active) {
+      this.#startAgain = this.#stopping !== undefined;
+      return;
+    }
+    this.#active = true;
+    this.#accepts = true;
+    this.#startedAt = this.#pool.clock.monotonic();
+    this.runner.noRetries = undefined;
+    this.#emit({ type: 'started', attempt: 1, maxAttempts: 1, restart: false, ...this.#stamp() });
+    this.#openOrHold();
+  }
+
+  stop({ reason, abortAt, quiescence }: StopRequest): Promise<void> {
+    this.#startAgain = false;
+    if (!this.#active) {
+      this.#accepts = false;
+      this.#interrupted += this.runner.giveUpQueued(reason);
+      this.#sayInterrupted(reason);
+      return Promise.resolve();
+    }
+    const ended = new Promise<void>((resolve) => this.#onEnded.push(resolve));
+    if (this.#stopping !== undefined) return ended;
+    this.#stopping = { reason, quiescence };
+    this.#emit({ type: 'stopping', reason, ...this.#stamp() });
+    this.runner.noRetries = reason;
+    this.#interrupted += this.runner.giveUpDelayed(reason);
+    // Also where it was paused: what was accepted is run rather than lost.
+    this.runner.open = true;
+    this.#cancelAbortTimer = this.#pool.clock.setTimer(
+      () => this.#abort(),
+      Math.max(0, abortAt - this.#pool.clock.monotonic()),
+    );
+    quiescence.join({ isIdle: () => this.runner.quiet, onOver: () => this.#end() });
+    quiescence.check();
+    return ended;
+  }
+
+  abandon(): void {
+    this.#startAgain = false;
+    const reason = this.#stopping?.reason;
+    if (reason === undefined) return;
+    this.#refuseAll(reason);
+    this.#sayInterrupted(reason);
+    const names = this.runner.abandonRunning(reason).map(({ name, id }) => `${name} (${id})`);
+    const rest = names.length - namedOrphans;
+    const tasks = names.slice(0, namedOrphans);
+    if (rest > 0) tasks.push(`${rest} more`);
+    this.#emit({ type: 'orphaned', reason, ...(tasks.length > 0 && { tasks }), ...this.#stamp() });
+    this.#settleWaiting();
+  }
+
+  snapshot(): TaskQueueSnapshot {
+    return new TaskQueueSnapshot(this);
+  }
+
+  /** Runs tasks from now on without being told to each time. */
+  makeAutomatic(): void {
+    this.#automatic = true;
+    this.#openOrHold();
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#openOrHold();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#openOrHold();
+  }
+
+  /** Throws `TaskQueueClosedError` where a task cannot be taken any more. */
+  checkAccepts(options: ResolvedTaskOptions): void {
+    if (!this.#accepts) throw new TaskQueueClosedError(this.name, 'has shut down');
+    if (this.#stopping === undefined) return;
+    if (options.delayMs > 0 || (options.notBefore ?? 0) > this.#pool.clock.now())
+      throw new TaskQueueClosedError(this.name, 'is shutting down, and the task is to run later');
+  }
+
+  /** Resolves once no task is left. */
+  onIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#isIdle) resolve();
+      else this.#onIdle.push(resolve);
+    });
+  }
+
+  /** Runs what is due now, and resolves when that has ended. */
+  dispatch(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onDispatched.push(resolve);
+      this.runner.admitDue();
+    });
+  }
+
+  get #isIdle(): boolean {
+    return this.runner.quiet && this.runner.backlog.size === 0;
+  }
+
+  #openOrHold(): void {
+    if (this.#stopping === undefined) this.runner.open = this.#active && this.#automatic && !this.#paused;
+  }
+
+  /** Nothing runs, at this moment. */
+  #standstill(): void {
+    if (this.#onDispatched.length > 0 && this.runner.dispatched) {
+      this.#openOrHold();
+      this.#onDispatched = callAll(this.#onDispatched);
+    }
+    if (this.#onIdle.length > 0 && this.#isIdle) this.#onIdle = callAll(this.#onIdle);
+    if (this.#stopping === undefined || !this.runner.quiet) return;
+    // Once it refuses, nobody can feed it: then it need not wait for the others either.
+    if (this.#accepts) this.#stopping.quiescence.check();
+    else this.#end();
+  }
+
+  /** The time in which tasks may finish is over. */
+  #abort(): void {
+    if (this.#stopping === undefined) return;
+    const { reason } = this.#stopping;
+    this.#refuseAll(reason);
+    this.runner.abortRunning(reason);
+  }
+
+  #refuseAll(reason: AbortReason): void {
+    this.#accepts = false;
+    this.#interrupted += this.runner.giveUpQueued(reason);
+  }
+
+  #end(): void {
+    const { reason } = this.#stopping!;
+    this.#accepts = false;
+    this.#cancelAbortTimer?.();
+    this.#stopping = undefined;
+    this.#active = false;
+    this.runner.open = false;
+    this.#sayInterrupted(reason);
+    const durationMs = this.#pool.clock.monotonic() - this.#startedAt;
+    this.#emit({ type: 'cancelled', reason, durationMs, ...this.#stamp() });
+    this.#settleWaiting();
+    if (!this.#startAgain) return;
+    this.#startAgain = false;
+    this.#pool.inScope(() => this.start());
+  }
+
+  #settleWaiting(): void {
+    this.#onEnded = callAll(this.#onEnded);
+    this.#onIdle = callAll(this.#onIdle);
+    this.#onDispatched = callAll(this.#onDispatched);
+  }
+
+  #sayInterrupted(reason: AbortReason): void {
+    const count = this.#interrupted;
+    this.#interrupted = 0;
+    if (count === 0) return;
+    const tasks = count === 1 ? '1 task' : `${count} tasks`;
+    this.#pool.say(
+      'warn',
+      `Task queue "${this.name}" gave up ${tasks} that had not begun or waited for another attempt (${reason})`,
+      { queue: this.name, interrupted: count },
+    );
+  }
+
+  #environment(): TaskEnvironment {
+    const pool = this.#pool;
+    const around = (run: Handler): Handler => composeMiddlewares([...pool.around, ...this.#middlewares], run);
+    // Read when they are needed: the options of an app's pool are known later than its queues are made.
+    return {
+      get clock() {
+        return pool.clock;
+      },
+      get logger() {
+        return pool.logger;
+      },
+      get tracer() {
+        return pool.tracer;
+      },
+      get shutdown() {
+        return pool.shutdown;
+      },
+      emit: (event) => pool.unitEvents.emit(event),
+      wants: (type) => pool.unitEvents.wants(type),
+      generateId: () => pool.generateId(),
+      inScope: (fn) => pool.inScope(fn),
+      report: (what, error) => pool.report(what, error),
+      around,
+    };
+  }
+
+  #stamp(): Pick<WorkEvent, 'kind' | 'name' | 'executionId' | 'time'> {
+    return {
+      kind: 'task-queue',
+      name: this.name,
+      executionId: this.record.id,
+      time: this.#pool.clock.now(),
+    };
+  }
+
+  #emit(event: WorkEvent): void {
+    this.record.apply(event);
+    this.#pool.emit(event);
+  }
+}
+
+function callAll(waiting: readonly (() => void)[]): [] {
+  waiting.forEach((resolve) => resolve());
+  return [];
+}

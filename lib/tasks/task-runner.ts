@@ -1,0 +1,362 @@
+import type { AbortReason } from '../events/index.js';
+import { AttemptContext, execute, type Handler, type Outcome } from '../execution/index.js';
+import { Backlog, type BacklogHost, newTask } from './backlog.js';
+import type { CarriedRun } from './carried-run.js';
+import { LinkedList } from './linked-list.js';
+import type { QueuedTask } from './queued-task.js';
+import { SignalWatch } from './signal-watch.js';
+import { cancelled, TaskEnds } from './task-ends.js';
+import type { TaskEnvironment } from './task-environment.js';
+import type { ResolvedTaskOptions } from './task-options.js';
+import type { RunningTask } from './task.js';
+
+// So long may tasks that end at once follow each other before the event loop gets its turn, looked at now and then.
+const yieldAfterMs = 10;
+const startsBetweenLooks = 64;
+const readingsSaved = 31;
+
+/** Runs the tasks that are due, a few at a time and in order. */
+export class TaskRunner implements BacklogHost {
+  readonly kind = 'task-queue';
+  readonly backlog: Backlog;
+  readonly ends: TaskEnds;
+  readonly #running = new LinkedList<QueuedTask>();
+  /** The tasks with everything that is around them; the tasks themselves where nothing is. */
+  #handler: Handler | undefined;
+  /** How many attempts may still begin: any number while the queue is open, none while it is held. */
+  #allowance = 0;
+  #concurrency: number;
+  #stuck = 0;
+  #pumpIsDue = false;
+  #saturatedSince: number | undefined;
+  #starts = 0;
+  #yieldedAt = 0;
+  #lastReading = 0;
+  #readings = 0;
+  /** Told whenever nothing runs. */
+  onStandstill: () => void = () => {};
+
+  constructor(
+    readonly name: string,
+    concurrency: number,
+    readonly maxQueued: number,
+    readonly plain: ResolvedTaskOptions,
+    readonly environment: TaskEnvironment,
+  ) {
+    this.#concurrency = concurrency;
+    this.backlog = new Backlog(this);
+    const signals = new SignalWatch((task, reason) => void this.cancel(task, reason));
+    this.ends = new TaskEnds(environment, signals, () => this.#pumpSoon());
+  }
+
+  get concurrency(): number {
+    return this.#concurrency;
+  }
+
+  set concurrency(concurrency: number) {
+    this.#concurrency = concurrency;
+    this.#pumpSoon();
+  }
+
+  get running(): number {
+    return this.#running.length;
+  }
+
+  /** Of those that run: told to end, and did not. */
+  get stuck(): number {
+    return this.#stuck;
+  }
+
+  /** Nothing runs and nothing is due: what is left waits for a time. */
+  get quiet(): boolean {
+    const { ready, waiting } = this.backlog;
+    return this.#running.length === 0 && ready === 0 && waiting === 0 && this.ends.afters === 0;
+  }
+
+  /** Nothing that may begin is left, and nothing runs. */
+  get dispatched(): boolean {
+    return this.#running.length === 0 && (this.#allowance === 0 || this.backlog.ready === 0);
+  }
+
+  /** How many more tasks fit in; those that can begin at once take no room. */
+  get room(): number {
+    const free = this.#allowance === 0 ? 0 : Math.max(0, this.#concurrency - this.#running.length);
+    return this.maxQueued + free - this.backlog.ready - this.backlog.delayed;
+  }
+
+  /** For how long every place has been taken while tasks wait, in milliseconds. */
+  get saturatedMs(): number {
+    const since = this.#saturatedSince;
+    return since === undefined ? 0 : this.environment.clock.monotonic() - since;
+  }
+
+  /** How long the one that has waited longest has been due, in milliseconds. */
+  get oldestDueMs(): number {
+    const oldest = this.backlog.oldestDueAt;
+    return oldest === Infinity ? 0 : Math.max(0, this.environment.clock.monotonic() - oldest);
+  }
+
+  /** Lets any number of attempts begin, or none. */
+  set open(open: boolean) {
+    this.#allowance = open ? Infinity : 0;
+    if (open) this.#pumpSoon();
+    else this.#saturatedSince = undefined;
+  }
+
+  /** Lets as many attempts begin as are due now. */
+  admitDue(): void {
+    this.backlog.takeDue(this.environment.clock.monotonic());
+    if (this.#allowance !== Infinity) this.#allowance = this.backlog.ready;
+    this.#pumpSoon();
+  }
+
+  /** The tasks that run, the longest first, at most `count` of them. */
+  longest(count: number): RunningTask[] {
+    const now = this.environment.clock.monotonic();
+    const shown: RunningTask[] = [];
+    for (const { id, name, status, attempts, attempt } of this.#running) {
+      if (shown.length === count) break;
+      const runningMs = now - (attempt?.startedAt ?? now);
+      shown.push(Object.freeze({ id, name, status, attempt: attempts, runningMs }));
+    }
+    return shown;
+  }
+
+  /** Takes in what nobody wants to hear of again, and what has no options of its own. There is room. */
+  addPlain(run: Handler | CarriedRun): void {
+    this.ends.tally.enqueued++;
+    this.backlog.addPlain(run, this.#nowish());
+  }
+
+  /** Takes a task in. Whether there is room is the caller's to know. */
+  add(run: Handler | CarriedRun, options: ResolvedTaskOptions, fits: boolean): QueuedTask {
+    const now = this.#nowish();
+    const task = newTask(this, run, options, now);
+    task.held = true;
+    this.ends.tally.enqueued++;
+    const { signal, notBefore, delayMs } = options;
+    if (signal !== undefined && !this.ends.signals.add(task, signal)) {
+      // Aborted before it came.
+      this.#cancelWaiting(task, cancelled('stop-requested', signal.reason));
+      return task;
+    }
+    task.dueAt =
+      now + (notBefore === undefined ? delayMs : Math.max(0, notBefore - this.environment.clock.now()));
+    if (fits) this.backlog.add(task, now);
+    else this.backlog.addWaiting(task);
+    return task;
+  }
+
+  cancel(task: QueuedTask, reason: unknown): boolean {
+    if (task.settled) return false;
+    if (task.attempt !== undefined) {
+      task.cancelledFor = reason;
+      task.attempt.abort('stop-requested');
+      return true;
+    }
+    const { status } = task;
+    this.#cancelWaiting(task, cancelled('stop-requested', reason));
+    this.backlog.drop(task, status);
+    return true;
+  }
+
+  /** Makes room by giving up the task that is wanted least. */
+  dropOne(): void {
+    const task = this.backlog.takeLeastWanted();
+    if (task !== undefined) this.#cancelWaiting(task, cancelled('dropped'));
+  }
+
+  /** Tasks are tried again as they say, or, for `reason`, not at all. */
+  set noRetries(reason: AbortReason | undefined) {
+    this.ends.noRetries = reason;
+  }
+
+  /** Gives up what waits for a time. Answers how many tasks that were. */
+  giveUpDelayed(reason: AbortReason): number {
+    return this.#giveUp(this.backlog.takeDelayed(), reason);
+  }
+
+  /** Gives up everything that does not run. Answers how many tasks that were. */
+  giveUpQueued(reason: AbortReason): number {
+    return this.#giveUp(this.backlog.takeAll(), reason);
+  }
+
+  abortRunning(reason: AbortReason): void {
+    // All that run now: ending one may begin another.
+    for (const { attempt } of Array.from(this.#running)) attempt?.abort(reason);
+  }
+
+  /** Settles what still runs, and waits for it no longer. Answers the tasks that were left behind. */
+  abandonRunning(reason: AbortReason): QueuedTask[] {
+    const orphans = Array.from(this.#running);
+    for (const task of orphans) {
+      task.cancelGraceTimer?.();
+      this.ends.events.orphaned(task, reason);
+      if (task.settled) continue;
+      this.#stuck++;
+      this.ends.settle(task, cancelled(reason, task.cancelledFor), 'stuck');
+    }
+    return orphans;
+  }
+
+  onReady(): void {
+    if (!this.#pumpIsDue && this.#running.length < this.#concurrency) this.#pumpSoon();
+  }
+
+  attemptAborted(task: QueuedTask, reason: AbortReason): void {
+    const { attempt } = task;
+    // A shutdown has a deadline of its own.
+    if (attempt === undefined || reason === 'shutdown') return;
+    if (reason === 'timeout' && task.options.overlap) return this.#leaveBehind(task, attempt);
+    const graceMs = task.options.abortGraceMs;
+    const { clock } = this.environment;
+    task.cancelGraceTimer = this.environment.inScope(() =>
+      clock.setTimer(() => this.#declareStuck(task, attempt, reason), graceMs),
+    );
+  }
+
+  /** Not at once: whoever submits a task must not have it run under his feet. */
+  #pumpSoon(): void {
+    if (this.#pumpIsDue) return;
+    this.#pumpIsDue = true;
+    // In the queue's own scope: what is set in motion here goes on for as long as there are tasks.
+    this.environment.inScope(() => queueMicrotask(this.#duePump));
+  }
+
+  readonly #duePump = (): void => {
+    this.#pumpIsDue = false;
+    this.#pump(this.environment.clock.monotonic());
+  };
+
+  /** Begins what may begin. Only ever called where nothing of it is under way: by a microtask, a timer, an end. */
+  #pump(now: number): void {
+    const { backlog } = this;
+    let startedAt = now;
+    if (backlog.waiting > 0) this.#letIn(now);
+    while (backlog.ready > 0 && this.#running.length < this.#concurrency && this.#allowance > 0) {
+      if (++this.#starts % startsBetweenLooks === 0 && startedAt - this.#yieldedAt >= yieldAfterMs)
+        return this.#yield();
+      this.#allowance--;
+      this.#begin(backlog.next()!, startedAt);
+      if (backlog.ready > 0 && this.#running.length < this.#concurrency)
+        startedAt = this.environment.clock.monotonic();
+    }
+    if (backlog.waiting > 0) this.#letIn(startedAt);
+    if (backlog.ready === 0 || this.#allowance === 0) this.#saturatedSince = undefined;
+    else this.#saturatedSince ??= startedAt;
+    if (this.#running.length === 0) this.onStandstill();
+  }
+
+  /** Goes on after the event loop had its turn: timers, requests and a shutdown do not wait for an endless queue. */
+  #yield(): void {
+    this.#pumpIsDue = true;
+    this.environment.inScope(() =>
+      setImmediate(() => {
+        this.#yieldedAt = this.environment.clock.monotonic();
+        this.#duePump();
+      }),
+    );
+  }
+
+  #letIn(now: number): void {
+    while (this.backlog.waiting > 0 && this.room > 0) this.backlog.letIn(now);
+  }
+
+  #begin(task: QueuedTask, now: number): void {
+    task.status = 'running';
+    const attempt = new AttemptContext(task, ++task.attempts, now);
+    task.attempt = attempt;
+    this.#running.push(task);
+    this.ends.tally.measured?.waits.add((now - task.dueAt) / 1_000);
+    this.ends.events.started(task);
+    this.#handler ??= this.environment.around(runTask);
+    const handler = this.#handler === runTask ? task.run! : this.#handler;
+    const { carried } = task;
+    const { timeoutMs } = task.options;
+    if (carried === undefined) execute(handler, attempt, timeoutMs, this.#attemptEnded);
+    else carried.runInAsyncScope(run, undefined, handler, attempt, timeoutMs, this.#attemptEnded);
+  }
+
+  readonly #attemptEnded = (outcome: Outcome, attempt: AttemptContext): void => {
+    const task = attempt.observer as QueuedTask;
+    // One that was left behind after its timeout.
+    if (task.attempt !== attempt) return;
+    task.cancelGraceTimer?.();
+    const now = this.environment.clock.monotonic();
+    if (task.settled) {
+      // What became of one that was stuck is of interest to nobody any more, but that it has ended.
+      this.#stuck--;
+      this.ends.tally.attempts[outcome.kind]++;
+      task.status = outcome.kind === 'cancelled' ? 'cancelled' : 'error';
+      task.attempt = undefined;
+      this.#running.remove(task);
+    } else this.#ended(task, outcome, attempt, now);
+    // One that is due already may be there to let the event loop have its turn.
+    if (!this.#pumpIsDue) this.#pump(now);
+  };
+
+  #ended(task: QueuedTask, outcome: Outcome, attempt: AttemptContext, now: number): void {
+    task.attempt = undefined;
+    this.#running.remove(task);
+    const delayMs = this.ends.attemptEnded(task, outcome, attempt, now);
+    if (delayMs === undefined) return;
+    task.renew();
+    task.dueAt = now + delayMs;
+    this.backlog.add(task, now);
+  }
+
+  /** Its attempt ran into its timeout and may go on beside the next one. */
+  #leaveBehind(task: QueuedTask, attempt: AttemptContext): void {
+    const outcome: Outcome = { kind: 'timed-out', error: attempt.abortedFor };
+    this.#ended(task, outcome, attempt, this.environment.clock.monotonic());
+    this.#pumpSoon();
+  }
+
+  /** It does not end: whoever waits for it is told so, and its place stays taken. */
+  #declareStuck(task: QueuedTask, attempt: AttemptContext, reason: AbortReason): void {
+    if (task.attempt !== attempt || task.settled) return;
+    this.#stuck++;
+    this.ends.events.stuck(task, reason, task.options.abortGraceMs);
+    const outcome =
+      reason === 'timeout'
+        ? { kind: 'timed-out' as const, error: attempt.abortedFor }
+        : cancelled(reason, task.cancelledFor);
+    this.ends.settle(task, outcome, 'stuck');
+  }
+
+  #giveUp(tasks: Iterable<QueuedTask>, reason: AbortReason): number {
+    let count = 0;
+    for (const task of tasks) {
+      this.#cancelWaiting(task, cancelled(reason));
+      count++;
+    }
+    return count;
+  }
+
+  #cancelWaiting(task: QueuedTask, outcome: ReturnType<typeof cancelled>): void {
+    this.ends.cancel(task, outcome);
+    this.#pumpSoon();
+  }
+
+  /**
+   * The time, or that of a moment ago. While a pump is due, all that comes comes in one go, before anything can run:
+   * then the clock is read for some of them only.
+   */
+  #nowish(): number {
+    if (!this.#pumpIsDue || --this.#readings < 0) {
+      this.#lastReading = this.environment.clock.monotonic();
+      this.#readings = readingsSaved;
+    }
+    return this.#lastReading;
+  }
+}
+
+const run: typeof execute<AttemptContext> = execute;
+
+/** The work that middlewares are around. */
+const runTask: Handler = (context) => {
+  const attempt = context as AttemptContext;
+  const { run: task } = attempt.observer as QueuedTask;
+  // A middleware that goes on after its task was given up has nothing left to run.
+  return task === undefined ? Promise.reject(attempt.abortedFor) : task(context);
+};

@@ -1,0 +1,44 @@
+import { Distribution, type Outcome } from '../execution/index.js';
+
+/** How a task may end: as its last attempt did, or dropped before it had one. */
+export const taskEnds = ['succeeded', 'failed', 'timed-out', 'cancelled', 'dropped'] as const;
+export type TaskEnd = (typeof taskEnds)[number];
+
+export const attemptEnds = [
+  'succeeded',
+  'failed',
+  'timed-out',
+  'cancelled',
+] as const satisfies Outcome['kind'][];
+
+/** What a queue has done so far, in plain numbers that only grow. */
+export class TaskTally {
+  enqueued = 0;
+  /** Tasks by how they ended. */
+  readonly completed: Record<TaskEnd, number> = {
+    succeeded: 0,
+    failed: 0,
+    'timed-out': 0,
+    cancelled: 0,
+    dropped: 0,
+  };
+  /** Attempts by how they ended. */
+  readonly attempts: Record<Outcome['kind'], number> = {
+    succeeded: 0,
+    failed: 0,
+    'timed-out': 0,
+    cancelled: 0,
+  };
+  /** Distributions, for whoever wants them. */
+  measured: MeasuredTasks | undefined;
+}
+
+/** Distributions that metrics want to know of. */
+export interface MeasuredTasks {
+  /** From when a task was due to the begin of its attempt. */
+  readonly waits: Distribution;
+  /** Of attempts. */
+  readonly durations: Distribution;
+  /** Attempts that settled tasks have had; a count, not a duration. */
+  readonly attempts: Distribution;
+}
