@@ -98,9 +98,14 @@ export class Backlog {
     return this.#taskOf(this.#ready.takeLeastWanted()) ?? this.#delayed.takeFirst();
   }
 
-  /** Takes out all that wait for a time. */
-  takeDelayed(): readonly QueuedTask[] {
-    return this.#delayed.takeAll();
+  /** Takes out all that wait for a time, or would once they found room. */
+  *takeDelayed(now: number): Iterable<QueuedTask> {
+    for (const task of Array.from(this.#waiting)) {
+      if (task.status !== 'waiting' || task.dueAt <= now) continue;
+      this.#waiting.remove(task);
+      yield task;
+    }
+    yield* this.#delayed.takeAll();
   }
 
   /** Takes out everything, one by one. */
@@ -114,7 +119,7 @@ export class Backlog {
   drop(task: QueuedTask, status: TaskStatus): void {
     if (status === 'waiting') this.#waiting.remove(task);
     else if (status === 'queued') this.#ready.drop(task);
-    else this.#delayed.drop();
+    else this.#delayed.drop(task);
   }
 
   #makeReady(task: QueuedTask): void {

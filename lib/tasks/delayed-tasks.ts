@@ -44,7 +44,8 @@ export class DelayedTasks {
   }
 
   /** A delayed task has settled. */
-  drop(): void {
+  drop(task: QueuedTask): void {
+    if (task.delayedOrder === takenOut) return;
     this.#gone++;
     if (this.#gone > 64 && this.#gone > this.#heap.size() / 2) {
       const left = this.#heap.toArray().filter(isDelayed);
@@ -66,6 +67,8 @@ export class DelayedTasks {
   /** Takes out all of them. */
   takeAll(): readonly QueuedTask[] {
     const tasks = this.#heap.toArray().filter(isDelayed);
+    // Until it is settled, each may still be cancelled.
+    for (const task of tasks) task.delayedOrder = takenOut;
     this.#heap = new Heap<QueuedTask>(sooner);
     this.#gone = 0;
     this.#arm();
@@ -116,6 +119,9 @@ export class DelayedTasks {
     );
   }
 }
+
+/** The order of those that `takeAll()` gave out. */
+const takenOut = -1;
 
 const sooner = (a: QueuedTask, b: QueuedTask): number => a.dueAt - b.dueAt || a.delayedOrder - b.delayedOrder;
 const isDelayed = ({ status }: QueuedTask): boolean => status === 'deferred' || status === 'backoff';

@@ -50,6 +50,8 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
   marks: boolean;
   previous: QueuedTask | undefined;
   next: QueuedTask | undefined;
+  /** It was told to end while an attempt was under way: whatever becomes of that, there is no other. */
+  isCancelled = false;
   /** What `cancel()` was given. */
   cancelledFor: unknown;
   cancelGraceTimer: CancelTimer | undefined;
@@ -108,7 +110,9 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
   get nextAttempt(): Date | undefined {
     if (this.status !== 'deferred' && this.status !== 'backoff') return undefined;
     const { clock } = this.environment;
-    return new Date(clock.now() + this.dueAt - clock.monotonic());
+    const date = new Date(clock.now() + this.dueAt - clock.monotonic());
+    // A backoff function may answer Infinity.
+    return Number.isNaN(date.getTime()) ? undefined : date;
   }
 
   get accepted(): Promise<void> {
@@ -147,12 +151,17 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
     this.#settledFrom = this.status;
     this.status = status;
     this.#accepted?.resolve();
-    if (!this.held) return;
+    // One that nobody was given is gone now, unless it runs on.
+    if (!this.held && status !== 'stuck') return;
     // What it ran goes; its name stays.
     this.#name = this.name;
     this.run = undefined;
-    this.carried = undefined;
     if (this.#done !== undefined) this.#tell();
+  }
+
+  /** It was stuck, and has ended. */
+  unstick(): void {
+    this.status = this.#outcome?.kind === 'cancelled' ? 'cancelled' : 'error';
   }
 
   identify(): string {

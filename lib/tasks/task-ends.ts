@@ -59,20 +59,26 @@ export class TaskEnds {
     }
   }
 
-  /** It was cancelled while it waited. */
-  cancel(task: QueuedTask, outcome: Cancelled): void {
-    this.settle(task, outcome, 'cancelled');
+  /** It was cancelled while it waited, and has settled. */
+  cancelled(task: QueuedTask, outcome: Cancelled): void {
+    this.#settled(task, outcome);
     this.events.cancelled(task, outcome.reason, 0);
   }
 
   settle(task: QueuedTask, outcome: TaskOutcome, status: TaskStatus): void {
+    task.settle(outcome, status);
+    this.#settled(task, outcome);
+  }
+
+  /** Calls code of the user's, which may do anything with the queue: everything else is done by now. */
+  #settled(task: QueuedTask, outcome: TaskOutcome): void {
     const { tally } = this;
     const { after, signal } = task.options;
     const { carried } = task;
+    task.carried = undefined;
     const dropped = outcome.kind === 'cancelled' && outcome.reason === 'dropped';
     tally.completed[dropped ? 'dropped' : outcome.kind]++;
     tally.measured?.attempts.add(task.attempts);
-    task.settle(outcome, status);
     if (signal !== undefined) this.signals.remove(task, signal);
     if (after === undefined) return;
     const call = (): void => this.#callAfter(task, after as (outcome: TaskOutcome) => unknown, outcome);
@@ -89,15 +95,22 @@ export class TaskEnds {
     const { error } = outcome;
     const final = isWorkError(error, 'DISCARD') || task.attempts >= task.maxAttempts;
     const delayMs =
-      final || this.noRetries !== undefined
+      final || this.#isOver(task)
         ? undefined
         : delayAfter(task.options.backoff, task.attempts, error, Math.random());
     this.lastError = toErrorInfo(error);
     this.events.failed(task, attempt, durationMs, this.lastError, delayMs);
-    if (delayMs !== undefined) return delayMs;
+    // The backoff function, or a listener, may have ended it just now.
+    if (delayMs !== undefined && !this.#isOver(task)) return delayMs;
     if (final) this.settle(task, outcome, 'error');
+    else if (task.isCancelled)
+      this.settle(task, cancelled('stop-requested', task.cancelledFor ?? error), 'cancelled');
     else this.settle(task, cancelled(this.noRetries!, error), 'cancelled');
     return undefined;
+  }
+
+  #isOver(task: QueuedTask): boolean {
+    return task.isCancelled || this.noRetries !== undefined;
   }
 
   #callAfter(task: QueuedTask, after: (outcome: TaskOutcome) => unknown, outcome: TaskOutcome): void {

@@ -4,12 +4,14 @@ import {
   Inject,
   Module,
   type ModuleMetadata,
+  type OnModuleDestroy,
   type OnModuleInit,
   Optional,
 } from '@nestjs/common';
-import { type Pool, POOL, PoolModule, type PoolOptions, shareClass } from '../pool/index.js';
+import { InvalidOptionError } from '../errors/index.js';
+import { type Pool, POOL, PoolModule, type PoolOptions, Quiescence, shareClass } from '../pool/index.js';
 import { TaskQueue } from './task-queue.js';
-import { defaultQueueName, type TaskQueueModuleOptions } from './task-queue-options.js';
+import { defaultQueueName, poolOptionsOf, type TaskQueueModuleOptions } from './task-queue-options.js';
 import { getTaskQueueToken, OWN_TASK_QUEUE, TASK_QUEUE } from './task-queue.tokens.js';
 
 /** What Nest is to know of a queue beside its own options. */
@@ -28,13 +30,20 @@ export interface TaskQueueAsyncOptions extends TaskQueueModuleExtras, Pick<Modul
   readonly useFactory: (...dependencies: never[]) => OptionsWithoutName | Promise<OptionsWithoutName>;
 }
 
+/** The default queue under its class, in every copy of this package; a module of that queue has these, too. */
+const byClass = {
+  providers: [{ provide: TaskQueue, useExisting: getTaskQueueToken() }] as never[],
+  exports: [TaskQueue] as never[],
+};
+shareClass(TASK_QUEUE, TaskQueue, byClass);
+
 /**
  * Makes task queues for injection with `@InjectTaskQueue(name)`; the one without a name can be injected as
  * `TaskQueue` too. A queue runs once the app has bootstrapped, and drains when the app shuts down, after everything
  * that feeds it. Register each name once, and export the module where others need its queue.
  */
 @Module({ imports: [PoolModule] })
-export class TaskQueueModule implements OnModuleInit {
+export class TaskQueueModule implements OnModuleInit, OnModuleDestroy {
   /** @internal Nest makes it. */
   constructor(
     @Inject(POOL) private readonly pool: Pool,
@@ -44,12 +53,12 @@ export class TaskQueueModule implements OnModuleInit {
   /** One queue. What cannot be meant is an `InvalidOptionError` at boot, and so is a second queue of that name. */
   static register(options: TaskQueueModuleOptions & TaskQueueModuleExtras = {}): DynamicModule {
     const { name = defaultQueueName, global = false, ...rest } = options;
-    return queueModule({ name, global, useFactory: () => rest });
+    return queueModule({ name, global, useFactory: () => rest }, 'TaskQueueModule.register()');
   }
 
   /** One queue whose options are known at run time. */
   static registerAsync(options: TaskQueueAsyncOptions): DynamicModule {
-    return queueModule(options);
+    return queueModule(options, 'TaskQueueModule.registerAsync()');
   }
 
   /**
@@ -66,26 +75,58 @@ export class TaskQueueModule implements OnModuleInit {
 
   /** @internal By now the options of the pool are known. */
   onModuleInit(): void {
-    if (this.queue !== undefined) this.pool.add(this.queue.child);
+    // One that closes meanwhile takes in nothing any more.
+    if (this.queue !== undefined && !this.pool.draining) this.pool.add(this.queue.child);
+  }
+
+  /** @internal The pool knows nothing of a queue whose app closes before it was initialised. */
+  async onModuleDestroy(): Promise<void> {
+    if (this.queue === undefined) return;
+    const { child } = this.queue;
+    if (this.pool.child(child.kind, child.name) === child) return;
+    const now = this.pool.clock.monotonic();
+    const feedersEnded = Promise.resolve();
+    const quiescence = new Quiescence(feedersEnded);
+    await child.stop({ reason: 'shutdown', abortAt: now, deadline: now, feedersEnded, quiescence });
   }
 }
 
-function queueModule(options: TaskQueueAsyncOptions): DynamicModule {
+function queueModule(options: TaskQueueAsyncOptions, origin: string): DynamicModule {
   const { name = defaultQueueName, global = false, imports = [], inject = [], useFactory } = options;
   const token = getTaskQueueToken(name);
-  const make = async (pool: Pool, ...dependencies: never[]): Promise<TaskQueue> =>
-    new TaskQueue({ ...(await useFactory(...dependencies)), name }, pool, `TaskQueueModule.register()`);
-  const lists = {
-    providers: [
-      { provide: OWN_TASK_QUEUE, inject: [POOL, ...inject], useFactory: make },
-      { provide: token, useExisting: OWN_TASK_QUEUE },
-    ] as never[],
-    exports: [token] as never[],
+  const make = async (pool: Pool, ...dependencies: never[]): Promise<TaskQueue> => {
+    const given = await useFactory(...dependencies);
+    checkOwnOptions(name, given);
+    return new TaskQueue({ ...given, name }, pool, origin);
   };
-  if (name === defaultQueueName) {
-    lists.providers.push({ provide: TaskQueue, useExisting: OWN_TASK_QUEUE } as never);
-    lists.exports.push(TaskQueue as never);
-    shareClass(TASK_QUEUE, TaskQueue, lists);
-  }
-  return { module: TaskQueueModule, global, imports, ...lists };
+  const shared = name === defaultQueueName ? byClass : { providers: [], exports: [] };
+  return {
+    module: TaskQueueModule,
+    global,
+    imports,
+    // Read when Nest reads them: a copy of this package that is loaded later adds its class.
+    get providers() {
+      return [
+        { provide: OWN_TASK_QUEUE, inject: [POOL, ...inject], useFactory: make },
+        { provide: token, useExisting: OWN_TASK_QUEUE },
+        ...shared.providers,
+      ];
+    },
+    get exports() {
+      return [token, ...shared.exports];
+    },
+  };
+}
+
+/** What a queue made by hand has for itself, one of an app has from the app's pool. */
+function checkOwnOptions(name: string, options: OptionsWithoutName): void {
+  const [option, given] = Object.entries(poolOptionsOf(options))[0] ?? [];
+  if (option === undefined) return;
+  throw new InvalidOptionError({
+    owner: `task queue "${name}"`,
+    option,
+    given,
+    accepted: 'nothing, since it belongs to the pool of the app',
+    cure: 'Give it to TaskQueueModule.forRoot() or WorkerModule.forRoot().',
+  });
 }

@@ -84,6 +84,11 @@ export class TaskRunner implements BacklogHost {
     return this.maxQueued + free - this.backlog.ready - this.backlog.delayed;
   }
 
+  /** Whether one more task fits in. Those that wait for room go first. */
+  get hasRoom(): boolean {
+    return this.room > 0 && this.backlog.waiting === 0;
+  }
+
   /** For how long every place has been taken while tasks wait, in milliseconds. */
   get saturatedMs(): number {
     const since = this.#saturatedSince;
@@ -130,18 +135,17 @@ export class TaskRunner implements BacklogHost {
 
   /** Takes a task in. Whether there is room is the caller's to know. */
   add(run: Handler | CarriedRun, options: ResolvedTaskOptions, fits: boolean): QueuedTask {
-    const now = this.#nowish();
+    const { signal, notBefore, delayMs } = options;
+    const { clock } = this.environment;
+    const now = delayMs > 0 || notBefore !== undefined ? clock.monotonic() : this.#nowish();
     const task = newTask(this, run, options, now);
     task.held = true;
     this.ends.tally.enqueued++;
-    const { signal, notBefore, delayMs } = options;
     if (signal !== undefined && !this.ends.signals.add(task, signal)) {
-      // Aborted before it came.
-      this.#cancelWaiting(task, cancelled('stop-requested', signal.reason));
+      this.#cancelAtOnce(task, cancelled('stop-requested', signal.reason));
       return task;
     }
-    task.dueAt =
-      now + (notBefore === undefined ? delayMs : Math.max(0, notBefore - this.environment.clock.now()));
+    task.dueAt = now + (notBefore === undefined ? delayMs : Math.max(0, notBefore - clock.now()));
     if (fits) this.backlog.add(task, now);
     else this.backlog.addWaiting(task);
     return task;
@@ -149,14 +153,15 @@ export class TaskRunner implements BacklogHost {
 
   cancel(task: QueuedTask, reason: unknown): boolean {
     if (task.settled) return false;
-    if (task.attempt !== undefined) {
+    if (task.status === 'running') {
+      // It may be told to end already, for its timeout, or be ending at this moment: then it is not tried again.
+      task.isCancelled = true;
       task.cancelledFor = reason;
-      task.attempt.abort('stop-requested');
+      task.attempt?.abort('stop-requested');
       return true;
     }
     const { status } = task;
-    this.#cancelWaiting(task, cancelled('stop-requested', reason));
-    this.backlog.drop(task, status);
+    this.#cancelWaiting(task, cancelled('stop-requested', reason), () => this.backlog.drop(task, status));
     return true;
   }
 
@@ -173,7 +178,7 @@ export class TaskRunner implements BacklogHost {
 
   /** Gives up what waits for a time. Answers how many tasks that were. */
   giveUpDelayed(reason: AbortReason): number {
-    return this.#giveUp(this.backlog.takeDelayed(), reason);
+    return this.#giveUp(this.backlog.takeDelayed(this.environment.clock.monotonic()), reason);
   }
 
   /** Gives up everything that does not run. Answers how many tasks that were. */
@@ -200,7 +205,11 @@ export class TaskRunner implements BacklogHost {
   }
 
   onReady(): void {
-    if (!this.#pumpIsDue && this.#running.length < this.#concurrency) this.#pumpSoon();
+    if (this.#running.length < this.#concurrency) {
+      if (!this.#pumpIsDue) this.#pumpSoon();
+    } else if (this.#saturatedSince === undefined && this.#allowance > 0) {
+      this.#saturatedSince = this.environment.clock.monotonic();
+    }
   }
 
   attemptAborted(task: QueuedTask, reason: AbortReason): void {
@@ -219,6 +228,7 @@ export class TaskRunner implements BacklogHost {
   #pumpSoon(): void {
     if (this.#pumpIsDue) return;
     this.#pumpIsDue = true;
+    this.#readings = 0;
     // In the queue's own scope: what is set in motion here goes on for as long as there are tasks.
     this.environment.inScope(() => queueMicrotask(this.#duePump));
   }
@@ -250,6 +260,7 @@ export class TaskRunner implements BacklogHost {
   /** Goes on after the event loop had its turn: timers, requests and a shutdown do not wait for an endless queue. */
   #yield(): void {
     this.#pumpIsDue = true;
+    this.#readings = 0;
     this.environment.inScope(() =>
       setImmediate(() => {
         this.#yieldedAt = this.environment.clock.monotonic();
@@ -267,7 +278,7 @@ export class TaskRunner implements BacklogHost {
     const attempt = new AttemptContext(task, ++task.attempts, now);
     task.attempt = attempt;
     this.#running.push(task);
-    this.ends.tally.measured?.waits.add((now - task.dueAt) / 1_000);
+    this.ends.tally.measured?.waits.add(Math.max(0, now - task.dueAt) / 1_000);
     this.ends.events.started(task);
     this.#handler ??= this.environment.around(runTask);
     const handler = this.#handler === runTask ? task.run! : this.#handler;
@@ -287,7 +298,7 @@ export class TaskRunner implements BacklogHost {
       // What became of one that was stuck is of interest to nobody any more, but that it has ended.
       this.#stuck--;
       this.ends.tally.attempts[outcome.kind]++;
-      task.status = outcome.kind === 'cancelled' ? 'cancelled' : 'error';
+      task.unstick();
       task.attempt = undefined;
       this.#running.remove(task);
     } else this.#ended(task, outcome, attempt, now);
@@ -327,14 +338,26 @@ export class TaskRunner implements BacklogHost {
   #giveUp(tasks: Iterable<QueuedTask>, reason: AbortReason): number {
     let count = 0;
     for (const task of tasks) {
+      // One that was cancelled by what was told of another.
+      if (task.settled) continue;
       this.#cancelWaiting(task, cancelled(reason));
       count++;
     }
     return count;
   }
 
-  #cancelWaiting(task: QueuedTask, outcome: ReturnType<typeof cancelled>): void {
-    this.ends.cancel(task, outcome);
+  /** `leave` takes it out of the backlog, where it is in that still. */
+  #cancelWaiting(task: QueuedTask, outcome: ReturnType<typeof cancelled>, leave?: () => void): void {
+    task.settle(outcome, 'cancelled');
+    leave?.();
+    this.ends.cancelled(task, outcome);
+    this.#pumpSoon();
+  }
+
+  /** Its signal had aborted before it came. Its submitter is given it before anybody hears of it. */
+  #cancelAtOnce(task: QueuedTask, outcome: ReturnType<typeof cancelled>): void {
+    task.settle(outcome, 'cancelled');
+    this.environment.inScope(() => queueMicrotask(() => this.ends.cancelled(task, outcome)));
     this.#pumpSoon();
   }
 

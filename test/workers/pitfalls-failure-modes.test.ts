@@ -4,6 +4,7 @@ import { type RunnableWorker, type WorkerContext, type WorkerOptions, WorkerPool
 import { stressStartStop } from 'nestjs-worker/testing';
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { describe, expect, it, vi } from 'vitest';
+import { DistributionMetric } from '../../lib/integrations/prometheus/distribution-metric.js';
 import { WorkerMetricsService } from '../../lib/integrations/prometheus/worker-metrics.service.js';
 import { delayAfter, type ExponentialBackoff } from '../../lib/supervision/index.js';
 import { fakePool, seeded } from '../support/fake-pool.js';
@@ -240,7 +241,7 @@ describe('the failure modes of this field (pitfalls 7)', () => {
       pool.pool,
       executions,
       running,
-      histogram('attempt'),
+      new DistributionMetric({ name: 'attempt', help: 'x', bounds: [1], registry }),
       gauge('next'),
       gauge('last'),
       histogram('mark'),

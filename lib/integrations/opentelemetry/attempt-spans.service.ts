@@ -2,6 +2,7 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import {
   ROOT_CONTEXT,
   type Span,
+  type SpanContext,
   SpanStatusCode,
   trace,
   type Tracer,
@@ -10,6 +11,7 @@ import {
 import type { WorkEvent } from '../../events/index.js';
 import type { MiddlewareFunction, WorkContext } from '../../execution/index.js';
 import { type Pool, POOL } from '../../pool/index.js';
+import type { TaskContext } from '../../tasks/index.js';
 import { spanAttributes } from './span-attributes.js';
 
 /** Opens a span around each attempt, and closes it by what is told of the attempt's end. */
@@ -18,7 +20,7 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
   /** Resolves through the global provider at each call, also one that is registered later. */
   readonly #tracer: Tracer = trace.getTracer('nestjs-worker');
   readonly #open = new Map<string, Span>();
-  #off: (() => void) | undefined;
+  readonly #off: (() => void)[] = [];
 
   constructor(@Inject(POOL) private readonly pool: Pool) {}
 
@@ -27,23 +29,30 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
     if (!this.pool.claim(Symbol.for('nestjs-worker:tracing'))) return;
     this.pool.useTracer(this.#tracer);
     this.pool.use(this.#around);
-    this.#off = this.pool.events.on((event) => this.#note(event));
+    const note = (event: WorkEvent): void => this.#note(event);
+    this.#off.push(this.pool.events.on(note), this.pool.unitEvents.on(note));
   }
 
   onApplicationShutdown(): void {
-    this.#off?.();
+    this.#off.forEach((off) => off());
   }
 
   readonly #around: MiddlewareFunction = (ctx, next) => {
-    const span = this.#startSpan(ctx);
-    return span === undefined ? next() : otel.with(trace.setSpan(ROOT_CONTEXT, span), next);
+    // What a task was submitted in goes with it (baggage, say), but for the span, which may be over by now.
+    const around = ctx.kind === 'task-queue' ? otel.active() : ROOT_CONTEXT;
+    const span = this.#startSpan(ctx, trace.getSpanContext(around));
+    return span === undefined ? next() : otel.with(trace.setSpan(around, span), next);
   };
 
   // A tracer that fails costs the span, never the work.
-  #startSpan(ctx: WorkContext): Span | undefined {
+  #startSpan(ctx: WorkContext, submitter: SpanContext | undefined): Span | undefined {
     try {
-      const attributes = { ...spanAttributes(ctx), 'worker.attempt': ctx.attempt };
-      const span = this.#tracer.startSpan(`${ctx.kind} ${ctx.name}`, { attributes }, ROOT_CONTEXT);
+      const { task } = ctx as Partial<TaskContext>;
+      const [name, attempt] =
+        task === undefined ? [`${ctx.kind} ${ctx.name}`, 'worker.attempt'] : [`task ${task}`, 'task.attempt'];
+      const attributes = { ...spanAttributes(ctx), [attempt]: ctx.attempt };
+      const links = submitter === undefined ? [] : [{ context: submitter }];
+      const span = this.#tracer.startSpan(name, { attributes, links }, ROOT_CONTEXT);
       this.#open.set(ctx.executionId, span);
       return span;
     } catch (error) {

@@ -1,7 +1,8 @@
 import type { Attributes } from '@opentelemetry/api';
-import type { WorkContext } from '../../execution/index.js';
+import type { AttemptIdentity } from '../../execution/index.js';
 
 /** What names an execution on a span. */
-export function spanAttributes({ kind, name, executionId }: WorkContext): Attributes {
-  return kind === 'worker' ? { Worker: name, WorkerExecutionID: executionId } : { Queue: name };
+export function spanAttributes({ kind, name, executionId, task }: AttemptIdentity): Attributes {
+  if (kind === 'worker') return { Worker: name, WorkerExecutionID: executionId };
+  return task === undefined ? { Queue: name } : { Queue: name, Task: task, TaskExecutionID: executionId };
 }

@@ -6,11 +6,18 @@ import { type Pool, POOL } from '../../pool/index.js';
 import { type PinoSource, PinoWorkLogger } from './pino-work-logger.js';
 
 type Bindings = Readonly<Record<string, string>>;
-type RunInContext = (run: () => Promise<unknown>, options: { bindings: Bindings }) => Promise<unknown>;
+/** `inherit`: with the fields of the logger that is current where it is called, such as a request's. */
+type RunInContext = (
+  run: () => Promise<unknown>,
+  options: { bindings: Bindings; inherit: boolean },
+) => Promise<unknown>;
 
 /** The part of nestjs-pino's `PinoLogger` that we use. */
 interface PinoLoggerLike extends PinoSource {
-  readonly logger: PinoSource['logger'] & { child(bindings: Bindings): unknown };
+  readonly logger: PinoSource['logger'] & {
+    child(bindings: Bindings): unknown;
+    bindings(): Readonly<Record<string, unknown>>;
+  };
   /** Since nestjs-pino 5.1. */
   runInContext?: RunInContext;
 }
@@ -34,7 +41,10 @@ export class PinoBindingsService implements OnModuleInit {
     const runInContext = await contextRunner(pino);
     // Two copies of this package in one app name an execution once.
     if (!this.pool.claim(Symbol.for('nestjs-worker:logging'))) return;
-    this.pool.use((ctx, next) => runInContext(next, { bindings: logFields(ctx) }));
+    this.pool.use((ctx, next) => {
+      const inherit = ctx.kind === 'task-queue' && !namesWork(pino.logger.bindings());
+      return runInContext(next, { bindings: logFields(ctx), inherit });
+    });
     this.pool.useLogger(new PinoWorkLogger(pino, (write) => this.pool.inScope(write)));
   }
 
@@ -56,7 +66,15 @@ export class PinoBindingsService implements OnModuleInit {
 async function contextRunner(pino: PinoLoggerLike): Promise<RunInContext> {
   if (typeof pino.runInContext === 'function') return (run, options) => pino.runInContext!(run, options);
   const { storage, Store } = await storageOfVersion4();
-  return (run, { bindings }) => storage.run(new Store(pino.logger.child(bindings)), run);
+  // Here, at boot, there is no context yet.
+  const root = pino.logger;
+  return (run, { bindings, inherit }) =>
+    storage.run(new Store((inherit ? pino.logger : root).child(bindings)), run);
+}
+
+// A task that work has submitted is in the context of that work: with its fields too, a line would name both.
+function namesWork(bindings: Readonly<Record<string, unknown>>): boolean {
+  return 'workerExecutionID' in bindings || 'taskExecutionID' in bindings;
 }
 
 async function storageOfVersion4(): Promise<StorageOfVersion4> {

@@ -1,2 +1,2 @@
 export { WorkerMetricsModule } from './worker-metrics.module.js';
-export { type WorkerMetricsOptions, workerMetricNames } from './worker-metrics-options.js';
+export { taskMetricNames, type WorkerMetricsOptions, workerMetricNames } from './worker-metrics-options.js';

@@ -12,9 +12,11 @@ export interface WorkerMetricsOptions {
   readonly attemptBuckets?: readonly number[];
   /** Upper bounds of the buckets of mark durations, in seconds. Default: 0.001 up to 60. */
   readonly markBuckets?: readonly number[];
+  /** Upper bounds of the buckets of waits and attempts of tasks, in seconds. Default: 0.001 up to 600. */
+  readonly taskBuckets?: readonly number[];
 }
 
-/** Name of each metric, without prefixes: what `@InjectMetric()` takes. */
+/** Name of each metric of workers, without prefixes: what `@InjectMetric()` takes. */
 export const workerMetricNames = {
   executions: 'worker_executions_total',
   running: 'worker_running',
@@ -24,6 +26,24 @@ export const workerMetricNames = {
   markDuration: 'worker_mark_duration_seconds',
 } as const;
 
+/** Name of each metric of task queues, without prefixes: what `@InjectMetric()` takes. */
+export const taskMetricNames = {
+  enqueued: 'task_enqueued_total',
+  attempts: 'task_attempts_total',
+  completed: 'task_completed_total',
+  running: 'task_running',
+  stuck: 'task_stuck',
+  queued: 'task_queued',
+  concurrency: 'task_concurrency',
+  oldestDueAge: 'task_oldest_due_age_seconds',
+  wait: 'task_wait_seconds',
+  duration: 'task_duration_seconds',
+  completionAttempts: 'task_completion_attempts',
+  markDuration: 'task_mark_duration_seconds',
+} as const;
+
 // An attempt may be a job of milliseconds or a loop of days.
 export const defaultAttemptBuckets = [0.01, 0.1, 0.5, 1, 5, 30, 60, 300, 1_800, 3_600, 21_600, 86_400];
 export const defaultMarkBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
+export const defaultTaskBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 600];
+export const defaultCompletionBuckets = [1, 2, 3, 5, 8, 13, 21];

@@ -1,6 +1,9 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { PoolModule } from '../../pool/index.js';
 import { metricProviders } from './metric-providers.js';
+import { taskMetricDefinitions } from './task-metric-definitions.js';
+import { TaskMetricsService } from './task-metrics.service.js';
+import { workerMetricDefinitions } from './worker-metric-definitions.js';
 import { WorkerMetricsService } from './worker-metrics.service.js';
 import type { WorkerMetricsOptions } from './worker-metrics-options.js';
 
@@ -10,12 +13,16 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<WorkerMetricsO
   optionsInjectionToken: optionsToken,
 }).build();
 
-const metrics = metricProviders(optionsToken);
+const metrics = metricProviders(optionsToken, [...workerMetricDefinitions, ...taskMetricDefinitions]);
 
 /**
- * Prometheus metrics of all workers. Import it plain, or once with `register(options)` or `registerAsync()`.
+ * Prometheus metrics of all workers and task queues. Import it plain, or once with `register(options)` or `registerAsync()`.
  * `PrometheusModule.register({ global: true })` serves them, and its `customMetricPrefix` and `defaultLabels`
  * apply. Each metric can be injected with `@InjectMetric(name)` where this module is imported.
  */
-@Module({ imports: [PoolModule], providers: [...metrics, WorkerMetricsService], exports: metrics })
+@Module({
+  imports: [PoolModule],
+  providers: [...metrics, WorkerMetricsService, TaskMetricsService],
+  exports: metrics,
+})
 export class WorkerMetricsModule extends ConfigurableModuleClass {}

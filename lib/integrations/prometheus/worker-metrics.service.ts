@@ -2,7 +2,9 @@ import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } fro
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Counter, Gauge, Histogram, Summary } from 'prom-client';
 import type { WorkEvent } from '../../events/index.js';
+import { Distribution } from '../../execution/index.js';
 import { type Pool, POOL } from '../../pool/index.js';
+import type { DistributionMetric } from './distribution-metric.js';
 import { onCollect } from './on-collect.js';
 import { workerMetricNames as names } from './worker-metrics-options.js';
 
@@ -11,6 +13,7 @@ const statuses = ['started', 'restarted', 'success', 'error', 'cancelled'] as co
 /** What has happened to a worker since its metrics were last read. */
 class Tally {
   readonly executions = { started: 0, restarted: 0, success: 0, error: 0, cancelled: 0 };
+  readonly durations: Distribution;
   runningChange = 0;
   nextRestart = 0;
   lastSuccess = 0;
@@ -18,6 +21,10 @@ class Tally {
   readonly told = { nextRestart: 0, lastSuccess: 0 };
   /** Id of the attempt that is under way: an execution can also end while it waits for one. */
   running: string | undefined;
+
+  constructor(buckets: readonly number[]) {
+    this.durations = new Distribution(buckets);
+  }
 }
 
 /**
@@ -33,7 +40,7 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
     @Inject(POOL) private readonly pool: Pool,
     @InjectMetric(names.executions) private readonly executions: Counter,
     @InjectMetric(names.running) private readonly running: Gauge,
-    @InjectMetric(names.attemptDuration) private readonly attemptDuration: Histogram,
+    @InjectMetric(names.attemptDuration) private readonly attemptDuration: DistributionMetric,
     @InjectMetric(names.nextRestart) private readonly nextRestart: Gauge,
     @InjectMetric(names.lastSuccess) private readonly lastSuccess: Gauge,
     @InjectMetric(names.markDuration) private readonly markDuration: Histogram | Summary,
@@ -62,7 +69,10 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
 
   #tally(worker: string): Tally {
     let tally = this.#tallies.get(worker);
-    if (tally === undefined) this.#tallies.set(worker, (tally = new Tally()));
+    if (tally === undefined) {
+      this.#tallies.set(worker, (tally = new Tally(this.attemptDuration.bounds)));
+      this.#off.push(this.attemptDuration.add({ worker }, tally.durations));
+    }
     return tally;
   }
 
@@ -103,7 +113,7 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
     tally.running = undefined;
     tally.runningChange--;
     tally.executions[status]++;
-    this.attemptDuration.observe({ worker: event.name }, event.durationMs / 1000);
+    tally.durations.add(event.durationMs / 1000);
   }
 
   // Every series is there from the first reading on: a rate over a counter that appears with its first error

@@ -1,2 +1,2 @@
-export { WorkerHealthIndicator, type WorkersHealth } from './worker.health.js';
+export { WorkerHealthIndicator, type WorkerHealthOptions, type WorkersHealth } from './worker.health.js';
 export { WorkerHealthModule } from './worker-health.module.js';

@@ -6,7 +6,7 @@ import {
   WorkerModule,
   type WorkerOptions,
 } from 'nestjs-worker';
-import { WorkerMetricsModule, workerMetricNames } from 'nestjs-worker/prometheus';
+import { taskMetricNames, WorkerMetricsModule, workerMetricNames } from 'nestjs-worker/prometheus';
 import { FakeClock } from 'nestjs-worker/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bootContext, happened, poolOf, settle, signal, UntilAborted } from '../../support/nest.js';
@@ -39,9 +39,10 @@ const none = { started: 0, restarted: 0, success: 0, error: 0, cancelled: 0 };
 describe('WorkerMetricsModule, imported plain', () => {
   it('registers each metric under its name, with its unit and kind', async () => {
     await boot();
-    expect((await metricNamesOf()).toSorted()).toEqual(Object.values(workerMetricNames).toSorted());
+    const names = [...Object.values(workerMetricNames), ...Object.values(taskMetricNames)];
+    expect((await metricNamesOf()).toSorted()).toEqual(names.toSorted());
     const kinds = (await register.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]);
-    expect(Object.fromEntries(kinds)).toEqual({
+    expect(Object.fromEntries(kinds)).toMatchObject({
       worker_executions_total: 'counter',
       worker_running: 'gauge',
       worker_attempt_duration_seconds: 'histogram',
