@@ -77,6 +77,8 @@ export interface AttemptObserver {
   beat(): void;
   /** Called once, when the attempt is told to end. */
   aborted(reason: AbortReason, attempt: AttemptContext): void;
+  /** Called for each mark, instead of an event being made of it. */
+  marked?(attempt: AttemptContext, action: string, durationMs: number, outcome: 'success' | 'error'): void;
 }
 
 /** One attempt's context. The executor makes exactly one per attempt. */
@@ -235,10 +237,17 @@ export class AttemptContext implements WorkContext {
   }
 
   #lap(action: string, outcome: 'success' | 'error'): void {
-    const { child, task, scope, environment } = this.#observer;
-    const now = environment.clock.monotonic();
+    const observer = this.#observer;
+    const now = observer.environment.clock.monotonic();
     const durationMs = now - this.#lastMark;
     this.#lastMark = now;
+    if (observer.marked === undefined) this.tellMark(action, durationMs, outcome);
+    else observer.marked(this, action, durationMs, outcome);
+  }
+
+  /** @internal Makes an event of a mark. */
+  tellMark(action: string, durationMs: number, outcome: 'success' | 'error'): void {
+    const { child, task, scope, environment } = this.#observer;
     environment.emit({
       type: 'marked',
       kind: child.kind,

@@ -21,6 +21,7 @@ export { ExecutionRecord } from './execution-record.js';
 export { type ExecutionStatus, nextStatus } from './execution-status.js';
 export { execute, type Handler } from './executor.js';
 export { composeMiddlewares, type Middleware, type MiddlewareFunction, type Next } from './middleware.js';
+export { MarkTally, type MarkSeries } from './mark-tally.js';
 export { OptionReader } from './option-reader.js';
 export type { Outcome } from './outcome.js';
 export { LogLine } from './log-line.js';

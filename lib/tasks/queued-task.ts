@@ -14,12 +14,18 @@ export interface TaskHost {
   readonly environment: AttemptEnvironment & { generateId(): string };
   cancel(task: QueuedTask, reason: unknown): boolean;
   attemptAborted(task: QueuedTask, reason: AbortReason): void;
+  attemptMarked(
+    task: QueuedTask,
+    attempt: AttemptContext,
+    action: string,
+    durationMs: number,
+    outcome: 'success' | 'error',
+  ): void;
 }
 
 interface Deferred<Value> {
   readonly promise: Promise<Value>;
   resolve(value: Value): void;
-  reject(error: unknown): void;
 }
 
 const places: Partial<Record<TaskStatus, string>> = {
@@ -60,7 +66,9 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
   #outcome: TaskOutcome | undefined;
   /** What it was at when it settled. */
   #settledFrom: TaskStatus | undefined;
-  #done: Deferred<Result> | undefined;
+  #done: Promise<Result> | undefined;
+  #resolve: ((result: unknown) => void) | undefined;
+  #reject: ((error: unknown) => void) | undefined;
   #accepted: Deferred<void> | undefined;
 
   constructor(host: TaskHost, run: Handler, options: ResolvedTaskOptions, dueAt: number) {
@@ -123,12 +131,13 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
 
   get done(): Promise<Result> {
     if (this.#done === undefined) {
-      this.#done = deferred();
-      // Whether anybody waits for it is theirs to know: it never ends the process.
-      this.#done.promise.catch(() => {});
+      this.#done = new Promise<Result>((resolve, reject) => {
+        this.#resolve = resolve as (result: unknown) => void;
+        this.#reject = reject;
+      });
       this.#tell();
     }
-    return this.#done.promise;
+    return this.#done;
   }
 
   cancel(reason?: unknown): boolean {
@@ -170,37 +179,36 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
 
   beat(): void {}
 
+  marked(attempt: AttemptContext, action: string, durationMs: number, outcome: 'success' | 'error'): void {
+    this.host.attemptMarked(this, attempt, action, durationMs, outcome);
+  }
+
   aborted(reason: AbortReason): void {
     this.host.attemptAborted(this, reason);
   }
 
   #tell(): void {
     const outcome = this.#outcome;
-    switch (outcome?.kind) {
-      case undefined:
-        return;
-      case 'succeeded':
-        return this.#done?.resolve(outcome.value as Result);
-      case 'failed':
-      case 'timed-out':
-        return this.#done?.reject(outcome.error);
-      case 'cancelled': {
-        const where = places[this.#settledFrom ?? 'running'] ?? 'while it ran';
-        const cause = outcome.error === undefined ? {} : { cause: outcome.error };
-        return this.#done?.reject(
-          new TaskInterruptedError(this.name, this.queue, outcome.reason, where, cause),
-        );
-      }
-    }
+    if (outcome === undefined) return;
+    if (outcome.kind === 'succeeded') return this.#resolve?.(outcome.value);
+    // Whether anybody waits for it is theirs to know: it never ends the process. Only what fails pays for that.
+    this.#done?.catch(ignore);
+    this.#reject?.(outcome.kind === 'cancelled' ? this.#interruption(outcome) : outcome.error);
+  }
+
+  #interruption({ reason, error }: Extract<TaskOutcome, { readonly kind: 'cancelled' }>): Error {
+    const where = places[this.#settledFrom ?? 'running'] ?? 'while it ran';
+    const cause = error === undefined ? {} : { cause: error };
+    return new TaskInterruptedError(this.name, this.queue, reason, where, cause);
   }
 }
 
+const ignore = (): void => {};
+
 function deferred<Value>(): Deferred<Value> {
   let resolve!: (value: Value) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<Value>((fulfil, fail) => {
+  const promise = new Promise<Value>((fulfil) => {
     resolve = fulfil;
-    reject = fail;
   });
-  return { promise, resolve, reject };
+  return { promise, resolve };
 }

@@ -1,4 +1,4 @@
-import { Distribution, type Outcome } from '../execution/index.js';
+import type { Distribution, MarkTally, Outcome } from '../execution/index.js';
 
 /** How a task may end: as its last attempt did, or dropped before it had one. */
 export const taskEnds = ['succeeded', 'failed', 'timed-out', 'cancelled', 'dropped'] as const;
@@ -39,6 +39,8 @@ export interface MeasuredTasks {
   readonly waits: Distribution;
   /** Of attempts. */
   readonly durations: Distribution;
+  /** Of the segments between marks. */
+  readonly marks: MarkTally | undefined;
   /** Attempts that settled tasks have had; a count, not a duration. */
   readonly attempts: Distribution;
 }

@@ -94,3 +94,8 @@ function merge(into: Distribution, from: Distribution): void {
   });
   into.sum += from.sum;
 }
+
+// Not by class: in an app with two copies of this package, the metric may be of the other.
+export function isDistributionMetric(metric: object): metric is DistributionMetric {
+  return 'bounds' in metric && 'add' in metric;
+}

@@ -1,4 +1,4 @@
-import { Histogram, type Metric, Summary } from 'prom-client';
+import { type Metric, Summary } from 'prom-client';
 import { DistributionMetric } from './distribution-metric.js';
 import type { MetricBase } from './metric-providers.js';
 import { defaultMarkBuckets, type WorkerMetricsOptions } from './worker-metrics-options.js';
@@ -11,8 +11,11 @@ export function distribution(
 }
 
 /** Marks, as the options want them. */
-export function makeMarks(base: MetricBase, { marks, markBuckets }: WorkerMetricsOptions): Metric {
+export function makeMarks(
+  base: MetricBase,
+  { marks, markBuckets }: WorkerMetricsOptions,
+): Metric | DistributionMetric {
   return marks === 'summary'
     ? new Summary({ ...base, percentiles: [0.5, 0.9, 0.99] })
-    : new Histogram({ ...base, buckets: [...(markBuckets ?? defaultMarkBuckets)] });
+    : distribution(base, markBuckets ?? defaultMarkBuckets);
 }

@@ -1,10 +1,11 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
-import type { Counter, Gauge, Histogram, Summary } from 'prom-client';
-import { Distribution } from '../../execution/index.js';
+import type { Counter, Gauge, Summary } from 'prom-client';
+import type { WorkEvent } from '../../events/index.js';
+import { Distribution, MarkTally } from '../../execution/index.js';
 import { type Pool, POOL } from '../../pool/index.js';
 import { attemptEnds, type TaskQueueChild, taskEnds } from '../../tasks/index.js';
-import type { DistributionMetric } from './distribution-metric.js';
+import { type DistributionMetric, isDistributionMetric } from './distribution-metric.js';
 import { onCollect } from './on-collect.js';
 import { taskMetricNames as names } from './worker-metrics-options.js';
 
@@ -39,7 +40,7 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
     @InjectMetric(names.wait) private readonly wait: DistributionMetric,
     @InjectMetric(names.duration) private readonly duration: DistributionMetric,
     @InjectMetric(names.completionAttempts) private readonly completionAttempts: DistributionMetric,
-    @InjectMetric(names.markDuration) private readonly markDuration: Histogram | Summary,
+    @InjectMetric(names.markDuration) private readonly markDuration: DistributionMetric | Summary,
   ) {}
 
   onModuleInit(): void {
@@ -51,14 +52,7 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
         if (event.type !== 'registered' || event.kind !== 'task-queue') return;
         this.#measure(this.pool.child('task-queue', event.name) as TaskQueueChild);
       }),
-      this.pool.unitEvents.on(
-        (event) => {
-          if (event.type !== 'marked' || event.kind !== 'task-queue') return;
-          const { name: queue, scope, action, outcome } = event;
-          this.markDuration.observe({ queue, scope, action, outcome }, event.durationMs / 1000);
-        },
-        ['marked'],
-      ),
+      ...(isDistributionMetric(this.markDuration) ? [] : [this.#observeMarks(this.markDuration)]),
       ...this.#readings().map((reading) => onCollect(reading.metric, () => this.#read(reading))),
     );
   }
@@ -73,7 +67,6 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
   }
 
   #readings(): Reading[] {
-    const one = (value: number): [[Labels, number]] => [[{}, value]];
     return [
       { metric: this.enqueued, of: ({ runner }) => one(runner.ends.tally.enqueued) },
       {
@@ -108,6 +101,7 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
       waits: new Distribution(this.wait.bounds),
       durations: new Distribution(this.duration.bounds),
       attempts: new Distribution(this.completionAttempts.bounds),
+      marks: this.#marksOf(queue),
     };
     runner.ends.tally.measured = measured;
     this.#off.push(
@@ -115,6 +109,26 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
       this.duration.add({ queue }, measured.durations),
       this.completionAttempts.add({ queue }, measured.attempts),
     );
+  }
+
+  #marksOf(queue: string): MarkTally | undefined {
+    const { markDuration } = this;
+    if (!isDistributionMetric(markDuration)) return undefined;
+    return new MarkTally((series) => {
+      const distribution = new Distribution(markDuration.bounds);
+      this.#off.push(markDuration.add({ queue, ...series }, distribution));
+      return distribution;
+    });
+  }
+
+  /** A summary needs every single one. */
+  #observeMarks(summary: Summary): () => void {
+    const observe = (event: WorkEvent): void => {
+      if (event.type !== 'marked' || event.kind !== 'task-queue') return;
+      const { name: queue, scope, action, outcome } = event;
+      summary.observe({ queue, scope, action, outcome }, event.durationMs / 1000);
+    };
+    return this.pool.unitEvents.on(observe, ['marked']);
   }
 
   // Every series is there from the first reading on: a rate over a counter that appears with its first error misses
@@ -136,4 +150,9 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
     if (Number.isFinite(change)) metric.inc(labels, change);
     else (metric as Gauge).set(labels, value);
   }
+}
+
+/** A metric with one series for each queue. */
+function one(value: number): [[Labels, number]] {
+  return [[{}, value]];
 }

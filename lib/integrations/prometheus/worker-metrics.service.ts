@@ -1,10 +1,10 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
-import type { Counter, Gauge, Histogram, Summary } from 'prom-client';
-import type { WorkEvent } from '../../events/index.js';
-import { Distribution } from '../../execution/index.js';
+import type { Counter, Gauge, Summary } from 'prom-client';
+import type { WorkEvent, WorkEventMap } from '../../events/index.js';
+import { Distribution, MarkTally } from '../../execution/index.js';
 import { type Pool, POOL } from '../../pool/index.js';
-import type { DistributionMetric } from './distribution-metric.js';
+import { type DistributionMetric, isDistributionMetric } from './distribution-metric.js';
 import { onCollect } from './on-collect.js';
 import { workerMetricNames as names } from './worker-metrics-options.js';
 
@@ -35,6 +35,7 @@ class Tally {
 export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown {
   readonly #tallies = new Map<string, Tally>();
   readonly #off: (() => void)[] = [];
+  readonly #marks: MarkTally | undefined;
 
   constructor(
     @Inject(POOL) private readonly pool: Pool,
@@ -43,8 +44,16 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
     @InjectMetric(names.attemptDuration) private readonly attemptDuration: DistributionMetric,
     @InjectMetric(names.nextRestart) private readonly nextRestart: Gauge,
     @InjectMetric(names.lastSuccess) private readonly lastSuccess: Gauge,
-    @InjectMetric(names.markDuration) private readonly markDuration: Histogram | Summary,
-  ) {}
+    @InjectMetric(names.markDuration) private readonly markDuration: DistributionMetric | Summary,
+  ) {
+    if (isDistributionMetric(markDuration)) {
+      this.#marks = new MarkTally(({ scope: worker, action, outcome }) => {
+        const distribution = new Distribution(markDuration.bounds);
+        this.#off.push(markDuration.add({ worker, action, outcome }, distribution));
+        return distribution;
+      });
+    }
+  }
 
   onModuleInit(): void {
     // The module may be imported both with options and plain: what both write to is written to once.
@@ -97,11 +106,15 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
       case 'backoff':
         tally.nextRestart = (event.time + event.delayMs) / 1000;
         return;
-      case 'marked': {
-        const labels = { worker: event.name, action: event.action, outcome: event.outcome };
-        return this.markDuration.observe(labels, event.durationMs / 1000);
-      }
+      case 'marked':
+        return this.#marked(event);
     }
+  }
+
+  #marked({ name: worker, action, outcome, durationMs }: WorkEventMap['marked']): void {
+    const { markDuration } = this;
+    if (isDistributionMetric(markDuration)) this.#marks?.add(worker, action, outcome, durationMs);
+    else markDuration.observe({ worker, action, outcome }, durationMs / 1_000);
   }
 
   #ended(
