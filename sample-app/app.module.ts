@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { Module } from '@nestjs/common';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { LoggerModule } from 'nestjs-pino';
@@ -16,7 +17,16 @@ const stream = destination({ sync: true });
 
 @Module({
   imports: [
-    LoggerModule.forRoot({ pinoHttp: { autoLogging: false, base: null, stream } }),
+    LoggerModule.forRoot({
+      pinoHttp: {
+        autoLogging: false,
+        // `reqId` and nothing else of a request on each line; on those of its tasks too.
+        quietReqLogger: true,
+        genReqId: ({ headers }) => headers['x-request-id'] ?? randomUUID(),
+        base: null,
+        stream,
+      },
+    }),
     PrometheusModule.register({ global: true }),
     WorkerModule.forRoot({ maxAttempts: Infinity, shutdownTimeout: '20s' }),
     WorkerLoggingModule,

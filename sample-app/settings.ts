@@ -12,6 +12,9 @@ export const settings = {
   /** Where scans go. By default to this app itself, which stands in for it, see `partners/`. */
   trackingUrl: env['TRACKING_URL'],
   carrierUrl: env['CARRIER_URL'],
+  subscriberUrl: env['SUBSCRIBER_URL'],
   /** What the stand-in of the tracking service has received. */
   trackingFeed: join(inbox, 'out', 'tracking-feed.jsonl'),
+  /** What the stand-in of the subscriber has been told. */
+  notificationLedger: join(inbox, 'out', 'notifications.jsonl'),
 };

@@ -7,7 +7,7 @@ export const errorCodes = {
   MIDDLEWARE_NOT_FOUND: 'a middleware class is listed but not provided in any module',
   NEXT_CALLED_TWICE: 'a middleware called `next()` more than once',
   PEER_NOT_FOUND: 'an integration was imported but the library it connects to was not found in the app',
-  POOL_CONFIGURED_LATE: 'a worker was registered before the options of the pool were known',
+  POOL_CONFIGURED_LATE: 'something was registered before the options of the pool were known',
   POOL_OPTIONS_CONFLICT: 'the pool was given two different sets of options',
   POOL_STOPPING: 'work was added or started while the pool was shutting down',
   TASK_INTERRUPTED: 'a task ended without a result: it was cancelled, dropped, or the queue shut down',

@@ -3,9 +3,12 @@ import { WorkError } from './work-error.js';
 export class DuplicateNameError extends WorkError {
   readonly code = 'DUPLICATE_NAME';
   constructor(kind: string, name: string, first: string, second: string) {
+    const cure =
+      kind === 'task-queue'
+        ? `TaskQueueModule.register({ name: '${name}-2' }), or import what one register() returned in both places.`
+        : `@Worker({ name: '${name}-2' }), or provide the class in one module only.`;
     super(
-      `Two of kind ${kind} are named "${name}": ${first} and ${second}. ` +
-        `Give one of them another name, for example @Worker({ name: '${name}-2' }), or provide the class in one module only.`,
+      `Two of kind ${kind} are named "${name}": ${first} and ${second}. Give one of them another name, for example ${cure}`,
     );
   }
 }
@@ -75,8 +78,8 @@ export class PoolConfiguredLateError extends WorkError {
   readonly code = 'POOL_CONFIGURED_LATE';
   constructor(owner: string, first: string) {
     super(
-      `The options of ${owner} came after "${first}" had been registered, which knows nothing of them. Register ` +
-        'workers by hand in onModuleInit() or later, not in a constructor.',
+      `The options of ${owner} came after "${first}" had been registered, which knows nothing of them. What is ` +
+        'registered by hand is to be so in onModuleInit() or later, not in a constructor.',
     );
   }
 }
@@ -85,9 +88,9 @@ export class PoolOptionsConflictError extends WorkError {
   readonly code = 'POOL_OPTIONS_CONFLICT';
   constructor(differing: readonly string[]) {
     super(
-      `The worker pool was configured twice with different options (${differing.join(', ')}). There is one pool ` +
-        'in an app: call WorkerModule.forRoot() or forRootAsync() once, in the root module, and import plain ' +
-        'WorkerModule elsewhere.',
+      `The pool of workers and queues was configured twice with different options (${differing.join(', ')}). There ` +
+        'is one pool in an app: call forRoot() or forRootAsync() once, in the root module, of WorkerModule or of ' +
+        'TaskQueueModule, and import plain WorkerModule elsewhere.',
     );
   }
 }

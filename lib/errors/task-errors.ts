@@ -33,8 +33,11 @@ export class TaskInterruptedError extends WorkError {
 
 export class TaskQueueFullError extends WorkError {
   readonly code = 'TASK_QUEUE_FULL';
-  /** Nest answers a request with it. */
+  // Nest answers a request with it: version 11 looks at `statusCode`, version 12 for the shape of an http-errors error.
   readonly statusCode = 503;
+  readonly status = 503;
+  /** The message is for the log, and not for whoever sent the request. */
+  readonly expose = false;
 
   constructor(queue: string, maxQueued: number) {
     super(
@@ -46,8 +49,11 @@ export class TaskQueueFullError extends WorkError {
 
 export class TaskQueueClosedError extends WorkError {
   readonly code = 'TASK_QUEUE_CLOSED';
-  /** Nest answers a request with it. */
+  // Nest answers a request with it: version 11 looks at `statusCode`, version 12 for the shape of an http-errors error.
   readonly statusCode = 503;
+  readonly status = 503;
+  /** The message is for the log, and not for whoever sent the request. */
+  readonly expose = false;
 
   constructor(queue: string, what: 'has shut down' | 'is shutting down, and the task is to run later') {
     super(`Task queue "${queue}" ${what}: it takes no such task any more. Nothing of the task was run.`);

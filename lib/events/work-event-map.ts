@@ -81,6 +81,8 @@ interface Failed extends Base<'failed'> {
   readonly abortedFor?: AbortReason;
   /** Of a task that is to be tried again: number of its next attempt, and when that is due. */
   readonly retry?: { readonly attempt: number; readonly delayMs: number };
+  /** Why a task that has attempts left is not tried again all the same. */
+  readonly interrupted?: AbortReason;
 }
 /** Ended by a stop, in an attempt or while waiting for one. Not a failure. */
 interface Cancelled extends Base<'cancelled'> {

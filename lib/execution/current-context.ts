@@ -14,6 +14,11 @@ export function currentContext(): WorkContext | undefined {
   return contextStorage.getStore();
 }
 
+/** Runs `fn` as what is not part of any attempt. */
+export function outsideOfWork<Result>(fn: () => Result): Result {
+  return contextStorage.run(undefined as never, fn);
+}
+
 /** Name of the worker that is calling, or `undefined` where none is. */
 export function currentWorkerName(): string | undefined {
   const context = contextStorage.getStore();

@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks';
 import { formatDuration } from '../clock/index.js';
 import type { AttemptContext, WorkContext } from './attempt-context.js';
 import { contextStorage } from './current-context.js';
@@ -10,6 +11,8 @@ export type Handler = (context: WorkContext) => unknown;
  * Runs one attempt: in its own context, under its timeout, and to its very end. An attempt that outlives its
  * timeout is told to end and waited for, never left behind. Calls `onEnd` once, in a turn to come, whatever happens.
  *
+ * `scope`: the async context that the handler runs in, where that is another one than the caller's.
+ *
  * It steps from one callback to the next instead of awaiting: each promise costs.
  */
 export function execute<Context extends AttemptContext>(
@@ -17,6 +20,7 @@ export function execute<Context extends AttemptContext>(
   context: Context,
   timeoutMs: number | undefined,
   onEnd: OnEnd<Context>,
+  scope?: AsyncResource,
 ): void {
   if (timeoutMs !== undefined) {
     const cancel = context.clock.setTimer(
@@ -28,7 +32,11 @@ export function execute<Context extends AttemptContext>(
   }
   let result: Promise<unknown>;
   try {
-    result = Promise.resolve(contextStorage.run(context, handler, context));
+    result = Promise.resolve(
+      scope === undefined
+        ? runInContext(context, handler)
+        : scope.runInAsyncScope(runInContext, undefined, context, handler),
+    );
   } catch (error) {
     result = Promise.reject(error);
   }
@@ -36,6 +44,10 @@ export function execute<Context extends AttemptContext>(
     (value) => returned(value, context, onEnd),
     (error: unknown) => threw(error, context, onEnd),
   );
+}
+
+function runInContext(context: AttemptContext, handler: Handler): unknown {
+  return contextStorage.run(context, handler, context);
 }
 
 type OnEnd<Context> = (outcome: Outcome, context: Context) => void;

@@ -14,6 +14,7 @@ export {
   currentLogger,
   currentTracer,
   currentWorkerName,
+  outsideOfWork,
 } from './current-context.js';
 export { Distribution } from './distribution.js';
 export { type EventHistory, EventRing } from './event-ring.js';

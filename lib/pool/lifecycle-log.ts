@@ -27,8 +27,11 @@ function levelOf(event: WorkEvent): LogLevel | undefined {
   }
 }
 
-// A copy: pino's error serializer writes into what it is given, and events are frozen.
-const errorField = (error: ErrorInfo): Record<string, unknown> => ({ err: { type: error.name, ...error } });
+// A copy: pino's error serializer writes into what it is given, and events are frozen. Without a prototype, whose
+// constructor that serializer would take for the error's type.
+const errorField = (error: ErrorInfo): Record<string, unknown> => ({
+  err: Object.assign(Object.create(null) as object, { type: error.name, ...error }),
+});
 
 const titles: Record<WorkEvent['kind'], string> = {
   worker: 'Worker',
@@ -74,8 +77,13 @@ function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<stri
     case 'succeeded':
       return [`succeeded after ${formatDuration(event.durationMs)}`];
     case 'failed': {
-      const { error, durationMs, retry } = event;
-      const next = retry === undefined ? '' : ` and is tried again in ${formatDuration(retry.delayMs)}`;
+      const { error, durationMs, retry, interrupted } = event;
+      const next =
+        retry !== undefined
+          ? ` and is tried again in ${formatDuration(retry.delayMs)}`
+          : interrupted !== undefined
+            ? ` and is not tried again (${interrupted})`
+            : '';
       return [`failed after ${formatDuration(durationMs)}${next}: ${error.message}`, errorField(error)];
     }
     case 'cancelled':

@@ -10,3 +10,8 @@ export class CarriedRun extends AsyncResource {
     super('nestjs-worker:task', options);
   }
 }
+
+/** A scope of its own with the async context of here: what is entered in it for good goes no further. */
+export function newScope(): AsyncResource {
+  return new AsyncResource('nestjs-worker:attempt', options);
+}

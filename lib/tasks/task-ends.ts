@@ -1,7 +1,8 @@
 import { isWorkError } from '../errors/index.js';
 import { type AbortReason, type ErrorInfo, toErrorInfo } from '../events/index.js';
-import type { AttemptContext, Outcome } from '../execution/index.js';
+import { type AttemptContext, type Outcome, outsideOfWork } from '../execution/index.js';
 import { delayAfter } from '../supervision/index.js';
+import { newScope } from './carried-run.js';
 import type { QueuedTask } from './queued-task.js';
 import { SignalWatch } from './signal-watch.js';
 import type { TaskEnvironment } from './task-environment.js';
@@ -21,6 +22,8 @@ export class TaskEnds {
   lastError: ErrorInfo | undefined;
   /** Set while nothing is tried again, for that reason. */
   noRetries: AbortReason | undefined;
+  /** Tasks that had attempts left and were not tried again. */
+  interrupted = 0;
   readonly #environment: TaskEnvironment;
   readonly #onAfterEnded: () => void;
   #afters = 0;
@@ -59,31 +62,37 @@ export class TaskEnds {
     }
   }
 
-  /** It was cancelled while it waited, and has settled. */
-  cancelled(task: QueuedTask, outcome: Cancelled): void {
-    this.#settled(task, outcome);
+  settle(task: QueuedTask, outcome: TaskOutcome, status: TaskStatus): void {
+    task.settle(outcome, status);
+    this.count(task, outcome);
+    this.#callAfter(task, outcome);
+  }
+
+  /** Tells of a task that was cancelled while it waited. */
+  tellCancelled(task: QueuedTask, outcome: Cancelled): void {
+    this.#callAfter(task, outcome);
     this.events.cancelled(task, outcome.reason, 0);
   }
 
-  settle(task: QueuedTask, outcome: TaskOutcome, status: TaskStatus): void {
-    task.settle(outcome, status);
-    this.#settled(task, outcome);
-  }
-
-  /** Calls code of the user's, which may do anything with the queue: everything else is done by now. */
-  #settled(task: QueuedTask, outcome: TaskOutcome): void {
+  /** A task has settled. */
+  count(task: QueuedTask, outcome: TaskOutcome): void {
     const { tally } = this;
-    const { after, signal } = task.options;
-    const { carried } = task;
-    task.carried = undefined;
+    const { signal } = task.options;
     const dropped = outcome.kind === 'cancelled' && outcome.reason === 'dropped';
     tally.completed[dropped ? 'dropped' : outcome.kind]++;
     tally.measured?.attempts.add(task.attempts);
     if (signal !== undefined) this.signals.remove(task, signal);
+  }
+
+  /** It may do anything with the queue: everything else about this task is done by now. */
+  #callAfter(task: QueuedTask, outcome: TaskOutcome): void {
+    const { carried } = task;
+    const { after } = task.options;
+    task.carried = undefined;
     if (after === undefined) return;
-    const call = (): void => this.#callAfter(task, after as (outcome: TaskOutcome) => unknown, outcome);
-    if (carried === undefined) this.#environment.inScope(call);
-    else carried.runInAsyncScope(call);
+    const call = (): void => this.#isolated(task, after as (outcome: TaskOutcome) => unknown, outcome);
+    const scope = carried ?? this.#environment.inScope(newScope);
+    scope.runInAsyncScope(outsideOfWork, undefined, call);
   }
 
   #failed(
@@ -95,25 +104,30 @@ export class TaskEnds {
     const { error } = outcome;
     const final = isWorkError(error, 'DISCARD') || task.attempts >= task.maxAttempts;
     const delayMs =
-      final || this.#isOver(task)
+      final || this.#overFor(task) !== undefined
         ? undefined
         : delayAfter(task.options.backoff, task.attempts, error, Math.random());
     this.lastError = toErrorInfo(error);
-    this.events.failed(task, attempt, durationMs, this.lastError, delayMs);
+    const interrupted = final ? undefined : this.#overFor(task);
+    this.events.failed(task, attempt, durationMs, this.lastError, delayMs, interrupted);
     // The backoff function, or a listener, may have ended it just now.
-    if (delayMs !== undefined && !this.#isOver(task)) return delayMs;
-    if (final) this.settle(task, outcome, 'error');
-    else if (task.isCancelled)
-      this.settle(task, cancelled('stop-requested', task.cancelledFor ?? error), 'cancelled');
-    else this.settle(task, cancelled(this.noRetries!, error), 'cancelled');
+    const over = this.#overFor(task);
+    if (delayMs !== undefined && over === undefined) return delayMs;
+    if (final || over === undefined) this.settle(task, outcome, 'error');
+    else if (task.isCancelled) this.settle(task, cancelled(over, task.cancelledFor ?? error), 'cancelled');
+    else {
+      this.interrupted++;
+      this.settle(task, cancelled(over, error), 'cancelled');
+    }
     return undefined;
   }
 
-  #isOver(task: QueuedTask): boolean {
-    return task.isCancelled || this.noRetries !== undefined;
+  /** Why a task is not tried again, though it has attempts left. */
+  #overFor(task: QueuedTask): AbortReason | undefined {
+    return task.isCancelled ? 'stop-requested' : this.noRetries;
   }
 
-  #callAfter(task: QueuedTask, after: (outcome: TaskOutcome) => unknown, outcome: TaskOutcome): void {
+  #isolated(task: QueuedTask, after: (outcome: TaskOutcome) => unknown, outcome: TaskOutcome): void {
     const failed = (error: unknown): void =>
       this.#environment.report(`after() of task "${task.name}" in queue "${task.queue}"`, error);
     try {

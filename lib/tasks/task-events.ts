@@ -37,6 +37,7 @@ export class TaskEvents {
     durationMs: number,
     error: ErrorInfo,
     delayMs: number | undefined,
+    interrupted: AbortReason | undefined,
   ): void {
     if (!this.#environment.wants('failed')) return;
     const abortedFor = attempt.abortedFor?.reason;
@@ -45,6 +46,7 @@ export class TaskEvents {
       durationMs,
       error,
       ...(abortedFor && { abortedFor }),
+      ...(interrupted && { interrupted }),
       ...(delayMs !== undefined && { retry: { attempt: task.attempts + 1, delayMs } }),
       ...this.#stamp(task, attempt),
     });

@@ -78,7 +78,7 @@ export const taskPolicyNames: readonly (keyof TaskPolicyOptions)[] = [
   'overlap',
 ];
 
-const taskOptionNames: readonly (keyof TaskOptions)[] = [
+export const taskOptionNames: readonly (keyof TaskOptions)[] = [
   ...taskPolicyNames,
   'name',
   'notBefore',

@@ -18,6 +18,14 @@ import { TaskQueueSnapshot } from './task-queue-snapshot.js';
 
 const namedOrphans = 10;
 
+/** Set while it is to stop. */
+interface Stopping {
+  readonly reason: AbortReason;
+  abortAt: number;
+  /** The pool has given up on it. */
+  abandoned: boolean;
+}
+
 /**
  * A task queue as the pool sees it. It takes tasks from the moment it is made, runs them from the start on, and
  * when it is told to stop goes on until nobody feeds it any more and nothing is left to do.
@@ -38,8 +46,9 @@ export class TaskQueueChild implements Child {
   /** Whether tasks run without anybody calling `dispatch()`. */
   #automatic: boolean;
   #startedAt = 0;
-  /** Set while it is to stop. */
-  #stopping: { readonly reason: AbortReason; readonly quiescence: Quiescence } | undefined;
+  #stopping: Stopping | undefined;
+  /** Of the stops that it is part of. It is told to end by the first that is over. */
+  #quiescences: Quiescence[] = [];
   #interrupted = 0;
   #startAgain = false;
   #cancelAbortTimer: CancelTimer | undefined;
@@ -110,27 +119,37 @@ export class TaskQueueChild implements Child {
       return Promise.resolve();
     }
     const ended = new Promise<void>((resolve) => this.#onEnded.push(resolve));
-    if (this.#stopping !== undefined) return ended;
-    this.#stopping = { reason, quiescence };
+    if (this.#stopping !== undefined) {
+      // The app closes, and leaves it less time than it was given.
+      if (abortAt < this.#stopping.abortAt) this.#abortAt(abortAt);
+      this.#stopWith(quiescence);
+      return ended;
+    }
+    this.#stopping = { reason, abortAt, abandoned: false };
     this.#emit({ type: 'stopping', reason, ...this.#stamp() });
     this.runner.noRetries = reason;
     this.#interrupted += this.runner.giveUpDelayed(reason);
     // Also where it was paused: what was accepted is run rather than lost.
     this.runner.open = true;
-    this.#cancelAbortTimer = this.#pool.clock.setTimer(
-      () => this.#abort(),
-      Math.max(0, abortAt - this.#pool.clock.monotonic()),
-    );
-    quiescence.join({ isIdle: () => this.runner.quiet, onOver: () => this.#end() });
-    quiescence.check();
+    this.#abortAt(abortAt);
+    this.#stopWith(quiescence);
     return ended;
+  }
+
+  /** The others of that stop wait for it, whether it was told to stop before or is now. */
+  settleWith(quiescence: Quiescence): void {
+    if (this.#stopping !== undefined) this.#stopWith(quiescence);
   }
 
   abandon(): void {
     this.#startAgain = false;
-    const reason = this.#stopping?.reason;
-    if (reason === undefined) return;
-    this.#refuseAll(reason);
+    const stopping = this.#stopping;
+    if (stopping === undefined) return;
+    const { reason } = stopping;
+    // Also where its time was cut short: then nobody has told them yet.
+    this.#abort();
+    if (stopping.abandoned || this.#stopping !== stopping) return this.#settleWaiting();
+    stopping.abandoned = true;
     this.#sayInterrupted(reason);
     const names = this.runner.abandonRunning(reason).map(({ name, id }) => `${name} (${id})`);
     const rest = names.length - namedOrphans;
@@ -171,13 +190,14 @@ export class TaskQueueChild implements Child {
   /** Resolves once no task is left. */
   onIdle(): Promise<void> {
     return new Promise((resolve) => {
-      if (this.#isIdle) resolve();
+      if (this.#isIdle || this.#stopping?.abandoned === true) resolve();
       else this.#onIdle.push(resolve);
     });
   }
 
   /** Runs what is due now, and resolves when that has ended. */
   dispatch(): Promise<void> {
+    if (!this.#active || this.#stopping?.abandoned === true) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onDispatched.push(resolve);
       this.runner.admitDue();
@@ -201,16 +221,40 @@ export class TaskQueueChild implements Child {
     if (this.#onIdle.length > 0 && this.#isIdle) this.#onIdle = callAll(this.#onIdle);
     if (this.#stopping === undefined || !this.runner.quiet) return;
     // Once it refuses, nobody can feed it: then it need not wait for the others either.
-    if (this.#accepts) this.#stopping.quiescence.check();
-    else this.#end();
+    if (!this.#accepts) return this.#end();
+    for (const quiescence of this.#quiescences) quiescence.check();
+  }
+
+  #stopWith(quiescence: Quiescence): void {
+    if (this.#quiescences.includes(quiescence)) return;
+    this.#quiescences.push(quiescence);
+    const stopping = this.#stopping;
+    // A stop may be over long after this queue has ended, and was started and stopped anew.
+    quiescence.join({
+      isIdle: () => this.#stopping !== stopping || this.runner.quiet,
+      onOver: () => this.#stopping === stopping && this.#end(),
+    });
+    quiescence.check();
+  }
+
+  #abortAt(abortAt: number): void {
+    this.#stopping!.abortAt = abortAt;
+    this.#cancelAbortTimer?.();
+    const { clock } = this.#pool;
+    this.#cancelAbortTimer = this.#pool.inScope(() =>
+      clock.setTimer(() => this.#abort(), Math.max(0, abortAt - clock.monotonic())),
+    );
   }
 
   /** The time in which tasks may finish is over. */
   #abort(): void {
     if (this.#stopping === undefined) return;
     const { reason } = this.#stopping;
+    this.#cancelAbortTimer?.();
     this.#refuseAll(reason);
     this.runner.abortRunning(reason);
+    // It waited for the others only.
+    this.#standstill();
   }
 
   #refuseAll(reason: AbortReason): void {
@@ -219,9 +263,13 @@ export class TaskQueueChild implements Child {
   }
 
   #end(): void {
-    const { reason } = this.#stopping!;
-    this.#accepts = false;
+    if (this.#stopping === undefined) return;
+    const { reason } = this.#stopping;
+    // Nothing is left, but what came this very moment.
+    this.#refuseAll(reason);
     this.#cancelAbortTimer?.();
+    const quiescences = this.#quiescences;
+    this.#quiescences = [];
     this.#stopping = undefined;
     this.#active = false;
     this.runner.open = false;
@@ -229,6 +277,7 @@ export class TaskQueueChild implements Child {
     const durationMs = this.#pool.clock.monotonic() - this.#startedAt;
     this.#emit({ type: 'cancelled', reason, durationMs, ...this.#stamp() });
     this.#settleWaiting();
+    for (const quiescence of quiescences) quiescence.check();
     if (!this.#startAgain) return;
     this.#startAgain = false;
     this.#pool.inScope(() => this.start());
@@ -241,8 +290,8 @@ export class TaskQueueChild implements Child {
   }
 
   #sayInterrupted(reason: AbortReason): void {
-    const count = this.#interrupted;
-    this.#interrupted = 0;
+    const count = this.#interrupted + this.runner.ends.interrupted;
+    this.#interrupted = this.runner.ends.interrupted = 0;
     if (count === 0) return;
     const tasks = count === 1 ? '1 task' : `${count} tasks`;
     this.#pool.say(

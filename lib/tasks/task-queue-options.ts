@@ -52,7 +52,7 @@ export interface ResolvedTaskQueueOptions {
   readonly policy: TaskPolicy;
 }
 
-const queueOptionNames: readonly (keyof TaskQueueModuleOptions)[] = [
+export const queueOptionNames: readonly (keyof TaskQueueModuleOptions)[] = [
   ...taskPolicyNames,
   'name',
   'concurrency',
@@ -96,13 +96,21 @@ export function resolveTaskQueueOptions(
     name,
     concurrency: readConcurrency(reader, 10),
     maxQueued: reader.count('maxQueued', 100_000, { infinite: true }),
-    overflow: reader.oneOf('overflow', 'reject', ['reject', 'wait', 'drop-oldest']),
+    overflow: readOverflow(reader),
     autoStart: reader.flag('autoStart', true),
     carryContext: reader.flag('carryContext', true),
     degradedAfterMs: reader.duration('degradedAfter', 60_000, { infinite: true }),
     middlewares: readMiddlewares(reader),
     policy: resolveTaskPolicy(owner, reader, report),
   };
+}
+
+function readOverflow(reader: OptionReader): Overflow {
+  const overflow = reader.oneOf<Overflow>('overflow', 'reject', ['reject', 'wait', 'drop-oldest']);
+  if (overflow === 'drop-oldest' && reader.get('maxQueued') === 0) {
+    reader.refuse('overflow', "'reject' or 'wait' beside maxQueued: 0", 'None waits that could be dropped.');
+  }
+  return overflow;
 }
 
 /** Reads a concurrency that is set at run time. Throws `InvalidOptionError`. */

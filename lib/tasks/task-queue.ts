@@ -8,6 +8,7 @@ import { plainTask, type ResolvedTaskOptions, resolveTaskOptions, type TaskOptio
 import { TaskQueueChild } from './task-queue-child.js';
 import {
   checkConcurrency,
+  defaultQueueName,
   poolOptionsOf,
   type ResolvedTaskQueueOptions,
   resolveTaskQueueOptions,
@@ -31,7 +32,8 @@ export class TaskQueue {
   readonly name: string;
   /** @internal */
   readonly child: TaskQueueChild;
-  readonly #pool: Pool;
+  /** @internal */
+  readonly pool: Pool;
   readonly #runner: TaskRunner;
   readonly #options: ResolvedTaskQueueOptions;
   readonly #plain: ResolvedTaskOptions;
@@ -45,15 +47,15 @@ export class TaskQueue {
   constructor(options: TaskQueueModuleOptions, pool: Pool, origin: string);
   constructor(options: TaskQueueOptions = {}, pool?: Pool, origin = 'made by hand') {
     this.#ownsPool = pool === undefined;
-    this.#pool = pool ?? new Pool(poolOptionsOf(options), 'new TaskQueue()');
+    this.pool = pool ?? new Pool(poolOptionsOf(options), `task queue "${options.name ?? defaultQueueName}"`);
     this.#options = resolveTaskQueueOptions(options, this.#report);
     this.#plain = plainTask(this.#options.policy);
     this.name = this.#options.name;
-    this.child = new TaskQueueChild(this.#pool, this.#options, this.#plain, origin);
+    this.child = new TaskQueueChild(this.pool, this.#options, this.#plain, origin);
     this.#runner = this.child.runner;
     if (!this.#ownsPool) return;
-    this.#pool.add(this.child);
-    this.#pool.start();
+    this.pool.add(this.child);
+    this.pool.start();
   }
 
   /** Shuts several queues down together: each takes tasks of the others until none has any left. */
@@ -108,11 +110,13 @@ export class TaskQueue {
     options?: TaskOptions<Result>,
   ): readonly Task<Result>[] {
     const all = [...runs];
+    all.forEach((run) => this.#checkFunction(run));
+    const resolved = this.#resolve(options as TaskOptions | undefined);
+    this.child.checkAccepts(resolved);
     if (this.#options.overflow === 'reject' && all.length > Math.max(0, this.#runner.room)) {
       throw new TaskQueueFullError(this.name, this.#options.maxQueued);
     }
-    all.forEach((run) => this.#checkFunction(run));
-    return all.map((run) => this.enqueue(run, options));
+    return all.map((run) => this.#add<Result>(run, resolved));
   }
 
   /** Begins no further attempt until `resume()`. What runs goes on. */
@@ -127,8 +131,8 @@ export class TaskQueue {
   /** Runs tasks by itself from now on: with `autoStart: false`, or after a shutdown. */
   start(): void {
     this.child.makeAutomatic();
-    if (this.#ownsPool) this.#pool.start();
-    else if (this.#pool.status === 'started') this.#pool.startChild(this.child);
+    if (this.#ownsPool) this.pool.start();
+    else if (this.pool.status === 'started') this.pool.startChild(this.child);
   }
 
   /**
@@ -150,7 +154,7 @@ export class TaskQueue {
    * what still runs 5 s (`abortMargin`) before the deadline is aborted, and at the deadline left behind and named in the
    * answer's `orphans`. Every task has settled when it resolves. `start()` opens the queue again.
    */
-  shutdown({ deadline }: ShutdownOptions = {}): Promise<StopReport> {
+  async shutdown({ deadline }: ShutdownOptions = {}): Promise<StopReport> {
     return this.#shutdown(this.#timeLeft(deadline));
   }
 
@@ -160,20 +164,29 @@ export class TaskQueue {
   }
 
   async #shutdown(timeoutMs: number | undefined, quiescence?: Quiescence): Promise<StopReport> {
-    if (this.#ownsPool) return this.#pool.stop(timeoutMs, quiescence);
-    const report = await this.#pool.stopOnly([this.child], timeoutMs, quiescence);
+    // One that is shutting down already is waited for by the others all the same.
+    if (quiescence !== undefined) this.child.settleWith(quiescence);
+    if (this.#ownsPool) return this.pool.stop(timeoutMs, quiescence);
+    const report = await this.pool.stopOnly([this.child], timeoutMs, quiescence);
     if (report.orphans.length > 0) this.child.abandon();
     return report;
   }
 
   #take<Result>(run: TaskFunction<Result>, options: TaskOptions | undefined): QueuedTask<Result> {
     this.#checkFunction(run);
-    const resolved =
-      options === undefined
-        ? this.#plain
-        : resolveTaskOptions(this.name, options, this.#options.policy, this.#report);
+    const resolved = this.#resolve(options);
     this.child.checkAccepts(resolved);
-    const fits = this.#makeRoom();
+    return this.#add(run, resolved);
+  }
+
+  #resolve(options: TaskOptions | undefined): ResolvedTaskOptions {
+    if (options === undefined) return this.#plain;
+    return resolveTaskOptions(this.name, options, this.#options.policy, this.#report);
+  }
+
+  #add<Result>(run: TaskFunction<Result>, resolved: ResolvedTaskOptions): QueuedTask<Result> {
+    // For one that will never run nothing is dropped or refused.
+    const fits = resolved.signal?.aborted === true || this.#makeRoom();
     return this.#runner.add(this.#carry(run), resolved, fits) as QueuedTask<Result>;
   }
 
@@ -183,7 +196,7 @@ export class TaskQueue {
 
   /** Whether one more task fits in, after what `overflow` says was done about it. */
   #makeRoom(): boolean {
-    if (this.#runner.room > 0) {
+    if (this.#runner.hasRoom) {
       this.#isDropping = false;
       return true;
     }
@@ -193,7 +206,7 @@ export class TaskQueue {
     this.#runner.dropOne();
     if (!this.#isDropping) {
       this.#isDropping = true;
-      this.#pool.say('warn', `Task queue "${this.name}" is full (${maxQueued}): it drops its oldest tasks`, {
+      this.pool.say('warn', `Task queue "${this.name}" is full (${maxQueued}): it drops its oldest tasks`, {
         queue: this.name,
       });
     }
@@ -203,7 +216,7 @@ export class TaskQueue {
   #timeLeft(deadline: Duration | Date | undefined): number | undefined {
     if (deadline === undefined) return undefined;
     const leftMs =
-      deadline instanceof Date ? deadline.getTime() - this.#pool.clock.now() : parseDuration(deadline);
+      deadline instanceof Date ? deadline.getTime() - this.pool.clock.now() : parseDuration(deadline);
     if (leftMs !== undefined && !Number.isNaN(leftMs) && (leftMs >= 0 || deadline instanceof Date))
       return Math.max(0, leftMs);
     throw new InvalidOptionError({
@@ -226,5 +239,5 @@ export class TaskQueue {
     });
   }
 
-  readonly #report = (what: string, error: unknown): void => this.#pool.report(what, error);
+  readonly #report = (what: string, error: unknown): void => this.pool.report(what, error);
 }

@@ -1,7 +1,7 @@
 import type { AbortReason } from '../events/index.js';
 import { AttemptContext, execute, type Handler, type Outcome } from '../execution/index.js';
 import { Backlog, type BacklogHost, newTask } from './backlog.js';
-import type { CarriedRun } from './carried-run.js';
+import { type CarriedRun, newScope } from './carried-run.js';
 import { LinkedList } from './linked-list.js';
 import type { QueuedTask } from './queued-task.js';
 import { SignalWatch } from './signal-watch.js';
@@ -147,7 +147,10 @@ export class TaskRunner implements BacklogHost {
     }
     task.dueAt = now + (notBefore === undefined ? delayMs : Math.max(0, notBefore - clock.now()));
     if (fits) this.backlog.add(task, now);
-    else this.backlog.addWaiting(task);
+    else {
+      this.backlog.addWaiting(task);
+      if (this.#allowance > 0) this.#saturatedSince ??= now;
+    }
     return task;
   }
 
@@ -224,6 +227,17 @@ export class TaskRunner implements BacklogHost {
     );
   }
 
+  attemptMarked(
+    task: QueuedTask,
+    attempt: AttemptContext,
+    action: string,
+    durationMs: number,
+    outcome: 'success' | 'error',
+  ): void {
+    this.ends.tally.measured?.marks?.add(task.scope, action, outcome, durationMs);
+    if (this.environment.wants('marked')) attempt.tellMark(action, durationMs, outcome);
+  }
+
   /** Not at once: whoever submits a task must not have it run under his feet. */
   #pumpSoon(): void {
     if (this.#pumpIsDue) return;
@@ -252,7 +266,8 @@ export class TaskRunner implements BacklogHost {
         startedAt = this.environment.clock.monotonic();
     }
     if (backlog.waiting > 0) this.#letIn(startedAt);
-    if (backlog.ready === 0 || this.#allowance === 0) this.#saturatedSince = undefined;
+    if ((backlog.ready === 0 && backlog.waiting === 0) || this.#allowance === 0)
+      this.#saturatedSince = undefined;
     else this.#saturatedSince ??= startedAt;
     if (this.#running.length === 0) this.onStandstill();
   }
@@ -283,9 +298,11 @@ export class TaskRunner implements BacklogHost {
     this.#handler ??= this.environment.around(runTask);
     const handler = this.#handler === runTask ? task.run! : this.#handler;
     const { carried } = task;
-    const { timeoutMs } = task.options;
-    if (carried === undefined) execute(handler, attempt, timeoutMs, this.#attemptEnded);
-    else carried.runInAsyncScope(run, undefined, handler, attempt, timeoutMs, this.#attemptEnded);
+    const { timeoutMs, maxAttempts } = task.options;
+    // Each attempt has a scope of its own: a context that one enters for good must not be that of another.
+    const scope =
+      carried === undefined ? newScope() : maxAttempts > 1 ? carried.runInAsyncScope(newScope) : carried;
+    execute(handler, attempt, timeoutMs, this.#attemptEnded, scope);
   }
 
   readonly #attemptEnded = (outcome: Outcome, attempt: AttemptContext): void => {
@@ -350,14 +367,16 @@ export class TaskRunner implements BacklogHost {
   #cancelWaiting(task: QueuedTask, outcome: ReturnType<typeof cancelled>, leave?: () => void): void {
     task.settle(outcome, 'cancelled');
     leave?.();
-    this.ends.cancelled(task, outcome);
+    this.ends.count(task, outcome);
+    this.ends.tellCancelled(task, outcome);
     this.#pumpSoon();
   }
 
   /** Its signal had aborted before it came. Its submitter is given it before anybody hears of it. */
   #cancelAtOnce(task: QueuedTask, outcome: ReturnType<typeof cancelled>): void {
     task.settle(outcome, 'cancelled');
-    this.environment.inScope(() => queueMicrotask(() => this.ends.cancelled(task, outcome)));
+    this.ends.count(task, outcome);
+    this.environment.inScope(() => queueMicrotask(() => this.ends.tellCancelled(task, outcome)));
     this.#pumpSoon();
   }
 
@@ -373,8 +392,6 @@ export class TaskRunner implements BacklogHost {
     return this.#lastReading;
   }
 }
-
-const run: typeof execute<AttemptContext> = execute;
 
 /** The work that middlewares are around. */
 const runTask: Handler = (context) => {

@@ -1,12 +1,13 @@
 import { Module } from '@nestjs/common';
 import { makeCounterProvider } from '@willsoto/nestjs-prometheus';
+import { NotificationsModule } from '../notifications/notifications.module.js';
 import { ScansModule } from '../scans/scans.module.js';
 import { Inbox } from './inbox.service.js';
 import { ScanIngestWorker } from './scan-ingest.worker.js';
 import { ShippedScans } from './shipped-scans.service.js';
 
 @Module({
-  imports: [ScansModule],
+  imports: [NotificationsModule, ScansModule],
   providers: [
     Inbox,
     ShippedScans,

@@ -2,11 +2,12 @@ import { Logger } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import { type RunnableWorker, Worker, type WorkerContext } from 'nestjs-worker';
 import { Counter } from 'prom-client';
+import { Notifications } from '../notifications/notifications.service.js';
 import { Outbox } from '../scans/outbox.service.js';
 import { parseScan, type Scan } from '../scans/scan.js';
 import { Inbox } from './inbox.service.js';
 
-/** Reads each file that lands in the inbox and puts its scans into the outbox. */
+/** Reads each file that lands in the inbox, puts its scans into the outbox, and has the subscriber told of it. */
 @Worker({ name: 'scan-ingest', stallTimeout: '30s' })
 export class ScanIngestWorker implements RunnableWorker {
   private readonly logger = new Logger(ScanIngestWorker.name);
@@ -14,6 +15,7 @@ export class ScanIngestWorker implements RunnableWorker {
   constructor(
     private readonly inbox: Inbox,
     private readonly outbox: Outbox,
+    private readonly notifications: Notifications,
     @InjectMetric('parcel_scan_lines_total') private readonly lines: Counter<'result'>,
   ) {}
 
@@ -44,5 +46,6 @@ export class ScanIngestWorker implements RunnableWorker {
     this.lines.inc({ result: 'ingested' }, scans.length);
     this.lines.inc({ result: 'refused' }, refused);
     this.logger.log(`Ingested ${file}: ${scans.length} scans, ${refused} lines refused`);
+    this.notifications.send({ event: 'file-ingested', file, scans: scans.length, refused });
   }
 }

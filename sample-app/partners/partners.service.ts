@@ -16,6 +16,11 @@ export class Partners {
     return settings.carrierUrl ?? this.#standIn('partners/carrier');
   }
 
+  /** Wants to be told of each file that came in. */
+  get subscriberUrl(): string {
+    return settings.subscriberUrl ?? this.#standIn('partners/subscriber');
+  }
+
   #standIn(path: string): string {
     const server = this.host.httpAdapter.getHttpServer() as Server;
     const address = server.address();

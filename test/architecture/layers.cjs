@@ -20,6 +20,7 @@ const peersOf = {
   prometheus: ['@willsoto/nestjs-prometheus', 'prom-client'],
   terminus: ['@nestjs/terminus'],
   opentelemetry: ['@opentelemetry/api'],
+  threads: ['piscina'],
 };
 
 /** The files with a word in their name that says: this one belongs to Nest. */

@@ -1,12 +1,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import type { Type } from '@nestjs/common';
+import type { INestApplication, Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import ts from 'typescript';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { errorCodes, WorkerModule, WorkerPoolService } from 'nestjs-worker';
-import { recordEvents } from 'nestjs-worker/testing';
-import { workerMetricNames } from 'nestjs-worker/prometheus';
+import { type EventRecorder, recordEvents } from 'nestjs-worker/testing';
+import { taskMetricNames, workerMetricNames } from 'nestjs-worker/prometheus';
 import { codeBlocks, codesIn, readme, section } from '../support/readme.js';
 import { repository } from '../support/repository.js';
 
@@ -18,14 +18,22 @@ for (const [name, code] of blocks) writeFileSync(`${folder}/${name}.ts`, code);
 
 const load = (name: string): Promise<Record<string, unknown>> => import(`${folder}/${name}.ts`);
 
-async function boot(AppModule: unknown) {
+async function bootAtUrl(AppModule: unknown, prepare: (app: INestApplication) => void = () => {}) {
   const module = await Test.createTestingModule({ imports: [AppModule as Type] }).compile();
   const app = module.createNestApplication({ logger: false });
-  const events = recordEvents(app.get(WorkerPoolService));
+  prepare(app);
   await app.listen(0, '127.0.0.1');
   onTestFinished(() => app.close());
   const { port } = app.getHttpServer().address() as AddressInfo;
-  const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
+  return { app, url: `http://127.0.0.1:${port}` };
+}
+
+async function boot(AppModule: unknown) {
+  let events!: EventRecorder;
+  const { app, url } = await bootAtUrl(AppModule, (made) => {
+    events = recordEvents(made.get(WorkerPoolService));
+  });
+  const get = (path: string) => fetch(`${url}${path}`);
   return { app, events, workers: app.get(WorkerPoolService), get };
 }
 
@@ -67,6 +75,20 @@ describe('the code in the README', () => {
     onTestFinished(() => quiet.mockRestore());
     const { main } = await load('without-nest');
     expect(await (main as () => Promise<unknown>)()).toEqual([]);
+  });
+
+  it('tasks run, by request', async () => {
+    const { AppModule } = await load('tasks');
+    const { url } = await bootAtUrl(AppModule);
+    const answer = await fetch(`${url}/orders/7/total`, { method: 'POST' });
+    expect(await answer.json()).toBe(42);
+  });
+
+  it('tasks-without-nest answers what they have', async () => {
+    const quiet = vi.spyOn(console, 'log').mockImplementation(() => {});
+    onTestFinished(() => quiet.mockRestore());
+    const { main } = await load('tasks-without-nest');
+    expect(await (main as () => Promise<unknown>)()).toEqual([1, 4, 9]);
   });
 
   it('health answers all three probes', async () => {
@@ -125,6 +147,20 @@ describe('the tables in the README', () => {
 
   it('name every metric', () => {
     expect(codesIn(section('### Metrics')).toSorted()).toEqual(Object.values(workerMetricNames).toSorted());
+  });
+
+  it('name every metric of tasks', () => {
+    expect(codesIn(section('### Task metrics')).toSorted()).toEqual(
+      Object.values(taskMetricNames).toSorted(),
+    );
+  });
+
+  it('name every option of queues and tasks', async () => {
+    const { queueOptionNames } = await import('../../lib/tasks/task-queue-options.js');
+    const { taskOptionNames, taskPolicyNames } = await import('../../lib/tasks/task-options.js');
+    expect(codesIn(section('### Queue options')).toSorted()).toEqual([...queueOptionNames].toSorted());
+    const own = taskOptionNames.filter((name) => !(taskPolicyNames as readonly string[]).includes(name));
+    expect(codesIn(section('### Task options')).toSorted()).toEqual(own.toSorted());
   });
 
   it('name every option', async () => {

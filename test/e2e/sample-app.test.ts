@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { repository } from '../support/repository.js';
+import { HeldServer } from '../support/held-server.js';
 import { SampleApp } from '../support/sample-app.js';
 import { TrackingService } from '../support/tracking-service.js';
 
@@ -20,13 +21,25 @@ interface LogLine {
   readonly context?: string;
   readonly worker?: string;
   readonly workerExecutionID?: string;
+  readonly queue?: string;
+  readonly task?: string;
+  readonly taskExecutionID?: string;
+  readonly reqId?: string;
+  readonly level: number;
   readonly err?: { readonly message: string; readonly stack: string };
+}
+
+interface Entry {
+  readonly key: string;
+  readonly event: string;
+  readonly file?: string;
 }
 
 interface Workers {
   readonly status: string;
   readonly isolatedErrors: number;
   readonly children: readonly {
+    readonly kind: string;
     readonly name: string;
     readonly status: string;
     readonly id: string;
@@ -42,6 +55,12 @@ const workers = async (app: SampleApp): Promise<Workers> =>
 const ingested = (app: SampleApp) => app.metric('parcel_scan_lines_total{result="ingested"}');
 const refused = (app: SampleApp) => app.metric('parcel_scan_lines_total{result="refused"}');
 const relayed = (app: SampleApp) => app.metric('parcel_scans_relayed_total');
+const attempts = (app: SampleApp, outcome: string) =>
+  app.metric(`task_attempts_total{queue="notifications",outcome="${outcome}"}`);
+const completed = (app: SampleApp, outcome: string) =>
+  app.metric(`task_completed_total{queue="notifications",outcome="${outcome}"}`);
+const dropFiles = (app: SampleApp, names: readonly string[], line: string) =>
+  Promise.all(names.map((name) => writeFile(join(app.inbox, name), `${line}\n`)));
 
 it('ships the scans that its script makes', () => {
   const made = execFileSync(process.execPath, [`${data}make-scans.mjs`], { maxBuffer: 2 ** 20 });
@@ -61,6 +80,11 @@ describe('the sample app', () => {
   });
 
   const feed = (): string[] => linesOf(readFileSync(join(app.inbox, 'out/tracking-feed.jsonl'), 'utf8'));
+
+  const ledger = (): Entry[] =>
+    linesOf(readFileSync(join(app.inbox, 'out/notifications.jsonl'), 'utf8')).map(
+      (line) => JSON.parse(line) as Entry,
+    );
 
   it('ingests every line of the shipped file, or refuses it', async () => {
     await expect
@@ -99,6 +123,78 @@ describe('the sample app', () => {
     await expect.poll(() => app.metric(series), soon).toBeGreaterThanOrEqual(2);
   });
 
+  it('notifies the subscriber of each file once, however many calls that takes', async () => {
+    const late = ['late-1.jsonl', 'late-2.jsonl', 'late-3.jsonl'];
+    await dropFiles(app, late, feed()[0]!);
+    const files = [shippedFile, 'late.jsonl', ...late];
+    await expect.poll(() => completed(app, 'succeeded'), soon).toBe(files.length);
+
+    expect(ledger().map(({ file }) => file)).toEqual(expect.arrayContaining(files));
+    expect(ledger()).toHaveLength(files.length);
+    expect(new Set(ledger().map(({ key }) => key)).size).toBe(files.length);
+    // The subscriber fails by count: the first call and every third after it; and the second and every fifth after
+    // it he takes, and is not heard.
+    const failed = await attempts(app, 'failed');
+    const calls = Array.from({ length: files.length + failed }, (_, index) => index + 1);
+    expect(failed).toBe(calls.filter((call) => call % 3 === 1 || call % 5 === 2).length);
+    expect(failed).toBeGreaterThanOrEqual(3);
+  });
+
+  it('delivers what a request has submitted, and names that request in the log', async () => {
+    const { status, text } = await app.post('/notifications/ping', { 'x-request-id': 'r-107' });
+    const { key } = JSON.parse(text) as Entry;
+    expect(status).toBe(202);
+
+    const delivered = await vi.waitUntil(
+      () => read(app).find(({ msg }) => msg === `Delivered ping ${key}`),
+      soon,
+    );
+    expect(ledger().filter((entry) => entry.key === key)).toEqual([{ key, event: 'ping' }]);
+    expect(delivered).toMatchObject({ queue: 'notifications', task: 'ping', reqId: 'r-107' });
+    expect(delivered.taskExecutionID).toMatch(/^[0-9a-f-]{36}$/);
+  });
+
+  it('logs why a delivery is tried again, and each attempt under an id of its own', () => {
+    const retried = read(app).filter(({ msg }) =>
+      /^Task "[\w-]+" in task queue "notifications" failed after .* and is tried again in/.test(msg),
+    );
+    expect(new Set(retried.map(({ err }) => err?.message))).toEqual(
+      new Set(['The subscriber answered 503', 'fetch failed: other side closed']),
+    );
+    for (const { level, queue, task, taskExecutionID, err, msg } of retried) {
+      expect({ level, queue }).toEqual({ level: 40, queue: 'notifications' });
+      expect(msg).toContain(`Task "${task}"`);
+      expect(taskExecutionID).toMatch(/^[0-9a-f-]{36}$/);
+      expect(err?.stack).toContain('#deliver');
+    }
+    const delivered = read(app).filter(({ context }) => context === 'Notifications');
+    const ids = [...retried, ...delivered].map(({ taskExecutionID }) => taskExecutionID);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it('counts and times what its queue does', async () => {
+    const enqueued = await app.metric('task_enqueued_total{queue="notifications"}');
+    const begun = (await attempts(app, 'succeeded')) + (await attempts(app, 'failed'));
+    const queue = '{queue="notifications"}';
+    expect(enqueued).toBe(ledger().length);
+    expect(await completed(app, 'succeeded')).toBe(enqueued);
+    expect(await app.metric(`task_wait_seconds_count${queue}`)).toBe(begun);
+    expect(await app.metric(`task_duration_seconds_count${queue}`)).toBe(begun);
+    // Each call takes the stand-in a fifth of a second.
+    expect(await app.metric(`task_duration_seconds_sum${queue}`)).toBeGreaterThan(begun * 0.19);
+    for (const idle of [
+      `task_running${queue}`,
+      `task_oldest_due_age_seconds${queue}`,
+      ...['ready', 'delayed', 'waiting'].map(
+        (state) => `task_queued{queue="notifications",state="${state}"}`,
+      ),
+    ]) {
+      expect((await app.get('/metrics')).text).toContain(`${idle} 0\n`);
+    }
+    const mark = 'task_mark_duration_seconds_count{queue="notifications",scope="ping",action="answer"';
+    expect(await app.metric(`${mark},outcome="success"}`)).toBeGreaterThanOrEqual(1);
+  });
+
   it.each(['startup', 'readiness', 'liveness'])('is well: %s', async (probe) => {
     const { status, text } = await app.get(`/health/${probe}`);
     expect(status).toBe(200);
@@ -113,12 +209,38 @@ describe('the sample app', () => {
   it('lists its workers', async () => {
     const { status, isolatedErrors, children } = await workers(app);
     expect({ status, isolatedErrors }).toEqual({ status: 'started', isolatedErrors: 0 });
-    expect(children.map(({ name }) => name)).toEqual(['scan-ingest', 'scan-relay', 'carrier-status']);
-    const [ingest, , carrier] = children;
+    const [ingest, relay, carrier, ...others] = children.filter(({ kind }) => kind === 'worker');
+    expect([ingest?.name, relay?.name, carrier?.name]).toEqual([
+      'scan-ingest',
+      'scan-relay',
+      'carrier-status',
+    ]);
+    expect(others).toEqual([]);
     expect(ingest).toMatchObject({ status: 'running', maxAttempts: 'Infinity', restarts: 0 });
     const started = carrier?.events.filter(({ type }) => type === 'started') ?? [];
     expect(started).toHaveLength(1 + (carrier?.restarts ?? 0));
     expect(new Set(started.map(({ executionId }) => executionId)).size).toBe(started.length);
+  });
+
+  it('lists its task queue beside them', async () => {
+    const { children } = await workers(app);
+    const failed = await attempts(app, 'failed');
+    expect(children.filter(({ kind }) => kind !== 'worker')).toMatchObject([
+      {
+        kind: 'task-queue',
+        name: 'notifications',
+        status: 'running',
+        degraded: false,
+        concurrency: 2,
+        running: 0,
+        queued: 0,
+        delayed: 0,
+        enqueued: ledger().length,
+        completed: { succeeded: ledger().length, failed: 0, cancelled: 0 },
+        attempts: { succeeded: ledger().length, failed },
+        tasks: [],
+      },
+    ]);
   });
 
   it('ends on Ctrl-C, and closes the feed after the last worker', async () => {
@@ -130,6 +252,7 @@ describe('the sample app', () => {
     const messages = read(app).map(({ msg }) => msg);
     const stopped = messages.filter((msg) => /^Worker "[\w-]+" stopped \(shutdown\)$/.test(msg));
     expect(stopped).toHaveLength(3);
+    expect(messages).toContain('Task queue "notifications" stopped (shutdown)');
     const closed = messages.findIndex((msg) => /^Closed .* scans appended$/.test(msg));
     expect(closed).toBeGreaterThan(Math.max(...stopped.map((msg) => messages.indexOf(msg))));
   });
@@ -145,8 +268,19 @@ describe('the sample app', () => {
       expect.arrayContaining(['ScanIngestWorker', 'ScanRelayWorker', 'CarrierStatusWorker', 'Worker']),
     );
     expect(fromRuns.filter((line) => line.match(named)?.length !== 2)).toEqual([]);
-    for (const { context, msg, worker, workerExecutionID } of read(app)) {
-      if (context !== 'Worker') continue;
+
+    const fromTasks = app.log.filter((line) => line.includes('"context":"Notifications"'));
+    const fields = /"(queue|task|taskExecutionID|worker|workerExecutionID)":/g;
+    expect(fromTasks).toHaveLength(ledger().length);
+    for (const line of fromTasks) {
+      expect([...line.matchAll(fields)].map(([, field]) => field)).toEqual([
+        'queue',
+        'task',
+        'taskExecutionID',
+      ]);
+    }
+    for (const { context, msg, worker, workerExecutionID, queue } of read(app)) {
+      if (context !== 'Worker' || queue !== undefined) continue;
       expect(msg).toContain(`Worker "${worker}"`);
       expect(workerExecutionID).toMatch(/^[0-9a-f-]{36}$/);
     }
@@ -182,5 +316,47 @@ describe('the sample app, told to stop while it relays', () => {
     expect(await app.ended).toBe('SIGINT');
     expect(tracking.taken).toHaveLength(count);
     expect(new Set(tracking.taken.map((scan) => JSON.stringify(scan))).size).toBe(count);
+  });
+});
+
+describe('the sample app, told to stop while notifications are queued', () => {
+  it('delivers what it has accepted, says what it could not deliver, and ends', async () => {
+    const subscriber = new HeldServer<Entry>();
+    const subscriberUrl = await subscriber.listen();
+    onTestFinished(() => subscriber.close());
+    const app = await SampleApp.start({ SUBSCRIBER_URL: subscriberUrl });
+    onTestFinished(() => app.stop());
+    const late = ['late-1.jsonl', 'late-2.jsonl', 'late-3.jsonl', 'late-4.jsonl'];
+    await dropFiles(app, late, shippedLines[0]!);
+    const files = [shippedFile, ...late];
+    const enqueued = () => app.metric('task_enqueued_total{queue="notifications"}');
+    await expect.poll(enqueued, soon).toBe(files.length);
+    await subscriber.holds(2);
+    app.terminate();
+
+    const queue = await vi.waitUntil(async () => {
+      const { status, children } = await workers(app);
+      return status === 'draining' && children.find(({ name }) => name === 'notifications');
+    }, soon);
+    expect(queue).toMatchObject({ status: 'stopping', running: 2, queued: 3 });
+    expect((await app.get('/health/readiness')).status).toBe(503);
+    // The queue takes tasks until it is idle.
+    expect((await app.post('/notifications/ping')).status).toBe(202);
+
+    // What fails now is not tried again.
+    const { key, body } = subscriber.answer(503);
+    subscriber.release();
+    expect(await app.ended).toBe('SIGTERM');
+
+    const delivered = subscriber.taken.map(({ body: { event, file = event } }) => file);
+    expect(delivered).toHaveLength(files.length);
+    expect(new Set([...delivered, body.file])).toEqual(new Set([...files, 'ping']));
+    expect(subscriber.refused).toEqual([{ key, body }]);
+    const given = read(app).filter(({ msg }) => msg.startsWith('Not delivered'));
+    expect(given).toMatchObject([{ level: 40, msg: 'Not delivered: cancelled', key, file: body.file }]);
+    const failed = read(app).filter(({ msg }) => msg.startsWith('Task "file-ingested" in task queue'));
+    expect(failed).toHaveLength(1);
+    expect(failed[0]).toMatchObject({ level: 50, queue: 'notifications', task: 'file-ingested' });
+    expect(failed[0]?.msg).toMatch(/failed after .*: The subscriber answered 503$/);
   });
 });

@@ -47,8 +47,14 @@ export class SampleApp {
   }
 
   async get(path: string): Promise<{ status: number; text: string }> {
-    const response = await fetch(`${this.#url}${path}`);
-    return { status: response.status, text: await response.text() };
+    return this.#ask(path, { method: 'GET' });
+  }
+
+  async post(
+    path: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<{ status: number; text: string }> {
+    return this.#ask(path, { method: 'POST', headers });
   }
 
   /** The value of a series, named as `/metrics` names it; 0 if there is none. */
@@ -63,6 +69,11 @@ export class SampleApp {
     this.#program.signal('SIGINT');
   }
 
+  /** Does as Kubernetes does. */
+  terminate(): void {
+    this.#program.signal('SIGTERM');
+  }
+
   /** Its exit code, or the signal that ended it. */
   get ended(): Promise<number | NodeJS.Signals> {
     return this.#program.ended;
@@ -71,6 +82,11 @@ export class SampleApp {
   async stop(): Promise<void> {
     await this.#program.stop();
     await rm(this.inbox, { recursive: true, force: true });
+  }
+
+  async #ask(path: string, request: RequestInit): Promise<{ status: number; text: string }> {
+    const response = await fetch(`${this.#url}${path}`, request);
+    return { status: response.status, text: await response.text() };
   }
 
   async #listening(): Promise<string> {

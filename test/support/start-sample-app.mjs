@@ -41,8 +41,9 @@ function signalGroup(signal) {
   }
 }
 
-async function get(path) {
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { signal: AbortSignal.timeout(5_000) });
+async function ask(method, path) {
+  const signal = AbortSignal.timeout(5_000);
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, signal });
   const body = await response.text();
   return { status: response.status, body };
 }
@@ -51,16 +52,20 @@ try {
   await until(
     async () => {
       if (npm.exitCode !== null) throw new Error(`npm start ended with exit code ${npm.exitCode}`);
-      return (await get('/health/readiness').catch(() => undefined))?.status === 200;
+      return (await ask('GET', '/health/readiness').catch(() => undefined))?.status === 200;
     },
     startWithinMs,
     'GET /health/readiness answers 200',
   );
   console.log('ready');
-  for (const path of ['/metrics', '/workers']) {
-    const { status, body } = await get(path);
-    console.log(`GET ${path}: ${status}, ${body.length} characters`);
-    if (status !== 200 || body === '') throw new Error(`GET ${path} answered ${status}: ${body}`);
+  for (const [method, path, expected] of [
+    ['GET', '/metrics', 200],
+    ['GET', '/workers', 200],
+    ['POST', '/notifications/ping', 202],
+  ]) {
+    const { status, body } = await ask(method, path);
+    console.log(`${method} ${path}: ${status}, ${body.length} characters`);
+    if (status !== expected || body === '') throw new Error(`${method} ${path} answered ${status}: ${body}`);
   }
   const interruptedAt = Date.now();
   signalGroup('SIGINT');

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import * as fc from 'fast-check';
 import { type RunnableWorker, type WorkerContext, type WorkerOptions, WorkerPool } from 'nestjs-worker';
 import { stressStartStop } from 'nestjs-worker/testing';
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { describe, expect, it, vi } from 'vitest';
 import { DistributionMetric } from '../../lib/integrations/prometheus/distribution-metric.js';
 import { WorkerMetricsService } from '../../lib/integrations/prometheus/worker-metrics.service.js';
@@ -234,7 +234,6 @@ describe('the failure modes of this field (pitfalls 7)', () => {
     const registers = [registry];
     const labelNames = ['worker', 'status', 'action', 'outcome'];
     const gauge = (name: string): Gauge => new Gauge({ name, help: name, labelNames, registers });
-    const histogram = (name: string): Histogram => new Histogram({ name, help: name, labelNames, registers });
     const running = gauge('running');
     const executions = new Counter({ name: 'executions', help: 'x', labelNames, registers });
     new WorkerMetricsService(
@@ -244,7 +243,7 @@ describe('the failure modes of this field (pitfalls 7)', () => {
       new DistributionMetric({ name: 'attempt', help: 'x', bounds: [1], registry }),
       gauge('next'),
       gauge('last'),
-      histogram('mark'),
+      new DistributionMetric({ name: 'mark', help: 'x', bounds: [1], registry }),
     ).onModuleInit();
     const workers: Record<string, RunnableWorker> = {
       fails: failing(boom),

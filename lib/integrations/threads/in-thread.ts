@@ -15,31 +15,7 @@ export interface InThreadOptions {
   readonly transfer?: readonly ThreadTransfer[];
 }
 
-/**
- * Makes a task that calls a function of `file` with `input` in a thread of its own, and has what it returns, or what
- * the promise that it returns resolves to, as its result. For work that keeps the CPU busy: meanwhile this thread
- * serves requests, and the task is retried, timed, counted and drained as any other. Give it to `submit()` or
- * `enqueue()`; its name there is that of the file, without its ending, and of the export if one is given.
- *
- * - `file`: a `file:` URL, as in `new URL('./resize.js', import.meta.url)`, or an absolute path, as in
- *   `join(__dirname, 'resize.js')`; JavaScript, a module of either kind. It is loaded once in each thread.
- * - `input`: anything that `structuredClone()` copies. It is all that the function is given: `ctx`,
- *   `currentContext()`, the carried async context and providers of the app stay in this thread.
- *
- * When the attempt is told to end (`timeout`, `cancel()`, shutdown) its thread is ended, in the middle of a loop too,
- * and the attempt ends once it is gone. Only a call into native code has to return first. The next attempt gets
- * another thread. So does one whose thread broke: it called `process.exit()`, ran out of memory, threw outside of
- * the call.
- *
- * While all threads are taken an attempt waits for one; that counts towards its `timeout`. Keep the queue's
- * `concurrency` at the number of threads where that matters.
- *
- * An error arrives with its message, its stack and the name that the stack begins with; its other properties and its
- * class do not. One that is named `DiscardError` means: do not try again. The attempt fails with a `DiscardError`
- * also where the file has no such function, and where input or result cannot be copied.
- *
- * Throws `InvalidOptionError` where there is no such file.
- */
+/** The type of `inThread()`. */
 export type InThread = <Result = unknown>(
   file: URL | string,
   input?: unknown,
@@ -71,9 +47,33 @@ const key = Symbol.for('nestjs-worker:threads:v1');
 const shared = globalThis as { [key]?: ThreadPool };
 
 /**
- * Runs a function of a file in one of the threads that the whole process shares: as many as the machine has CPUs to
- * offer (`os.availableParallelism()`), begun when they are needed, and gone after ten seconds without work.
- * They do not hold the process open.
+ * Makes a task that calls a function of `file` with `input` in a thread of its own, and has what it returns, or what
+ * the promise that it returns resolves to, as its result. For work that keeps the CPU busy: meanwhile this thread
+ * serves requests, and the task is retried, timed, counted and drained as any other. Give it to `submit()` or
+ * `enqueue()`; its name there is that of the file, without its ending, and of the export if one is given.
+ *
+ * - `file`: a `file:` URL, as in `new URL('./resize.js', import.meta.url)`, or an absolute path, as in
+ *   `join(__dirname, 'resize.js')`; JavaScript, a module of either kind. It is loaded once in each thread.
+ * - `input`: anything that `structuredClone()` copies, as it does the result. It is all that the function is given:
+ *   `ctx`, `currentContext()`, the carried async context and providers of the app stay in this thread.
+ *
+ * When the attempt is told to end (`timeout`, `cancel()`, shutdown) its thread is ended, in the middle of a loop too,
+ * and the attempt ends once it is gone. Only a call into native code has to return first. The next attempt gets
+ * another thread. So does one whose thread broke: it called `process.exit()`, ran out of memory, threw outside of
+ * the call.
+ *
+ * While all threads are taken an attempt waits for one; that counts towards its `timeout`. Keep the queue's
+ * `concurrency` at the number of threads where that matters.
+ *
+ * An error arrives with its message, its stack and the name that the stack begins with; its other properties and its
+ * class do not. One that is named `DiscardError` means: do not try again. The attempt fails with a `DiscardError`
+ * also where the file has no such function, and where input or result cannot be copied.
+ *
+ * The threads are shared by the whole process: as many as it has CPUs (`os.availableParallelism()`), begun when they
+ * are needed, and gone after ten seconds without work. They do not hold the process open. `createThreads()` makes
+ * others.
+ *
+ * Throws `InvalidOptionError` where there is no such file, and for options that are not known.
  */
 export const inThread: InThread = inThreadOf(
   () => (shared[key] ??= new ThreadPool(resolveThreadsOptions({}))),

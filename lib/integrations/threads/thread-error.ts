@@ -3,8 +3,9 @@ import { DiscardError } from '../../errors/index.js';
 
 /** Makes of what came back from a thread instead of a result an error that says what happened in the call `name`. */
 export function errorOfThread(name: string, path: string, exported: string, thrown: unknown): unknown {
+  if (types.isNativeError(thrown)) restoreFromStack(thrown);
   if (isEmptyObject(thrown)) {
-    // What becomes of a DOMException on its way, and of the error that a result cannot be copied.
+    // What becomes on Node 20 of a DOMException on its way, such as the one that a result cannot be copied.
     return new Error(
       `"${name}" threw or returned in its thread what cannot be copied out of it. Throw an Error, and return plain ` +
         'data: no functions, and no instances of classes.',
@@ -12,7 +13,7 @@ export function errorOfThread(name: string, path: string, exported: string, thro
   }
   if (isNamed(thrown, 'DataCloneError') || codeOf(thrown) === 'ERR_MISSING_TRANSFERABLE_IN_TRANSFER_LIST') {
     return new DiscardError(
-      `The input or the result of "${name}" cannot be copied between threads: ${messageOf(thrown)} ` +
+      `The input or the result of "${name}" cannot be copied between threads (${messageOf(thrown)}). ` +
         'Give and return plain data: no functions, and nothing that an earlier attempt has moved away.',
       { cause: thrown },
     );
@@ -30,16 +31,17 @@ export function errorOfThread(name: string, path: string, exported: string, thro
       { cause: thrown },
     );
   }
-  restoreName(thrown);
   // That of the other side: the class is lost on the way.
   return isNamed(thrown, 'DiscardError') ? new DiscardError(thrown.message, { cause: thrown }) : thrown;
 }
 
-// Only the names of the language's own errors come across. The stack begins with the true one.
-function restoreName(error: Error): void {
-  const [, name] = /^([\w$]+)(?: \[\w+\])?(?::|\n|$)/.exec(error.stack ?? '') ?? [];
-  if (error.name !== 'Error' || name === undefined || name === 'Error') return;
-  Object.defineProperty(error, 'name', { value: name, configurable: true, writable: true });
+// Of names only those of the language's own errors come across, and what a getter answers does not. The stack has both.
+function restoreFromStack(error: Error): void {
+  const [, name, message] = /^([\w$]+)(?: \[\w+\])?(?:: (.*))?/.exec(error.stack ?? '') ?? [];
+  const restore = (property: string, value: string): unknown =>
+    Object.defineProperty(error, property, { value, configurable: true, writable: true });
+  if (error.name === 'Error' && name !== undefined && name !== 'Error') restore('name', name);
+  if (error.message === '' && message !== undefined) restore('message', message);
 }
 
 function isEmptyObject(value: unknown): boolean {

@@ -6,6 +6,9 @@ import { DiscardError } from '../../errors/index.js';
 import { errorOfThread } from './thread-error.js';
 import type { ResolvedThreadsOptions } from './threads-options.js';
 
+/** Threads, and their timers, belong to no request: not to the one in which they happen to begin. */
+const scope = new AsyncResource('nestjs-worker:threads');
+
 /** What can be moved to a thread instead of being copied. */
 export type ThreadTransfer = NonNullable<Parameters<MessagePort['postMessage']>[1]>[number];
 
@@ -48,8 +51,6 @@ class PlacedCall {
  */
 export class ThreadPool {
   readonly #options: ResolvedThreadsOptions;
-  /** Threads, and their timers, belong to nobody's request. */
-  readonly #scope = new AsyncResource('nestjs-worker:threads');
   readonly #placed = new Set<PlacedCall>();
   /** Those that wait for a place, the first one first. */
   readonly #waiting = new Set<() => void>();
@@ -64,7 +65,7 @@ export class ThreadPool {
   async run(call: ThreadCall, signal: AbortSignal): Promise<unknown> {
     const place = new PlacedCall();
     await this.#enter(place, signal);
-    const piscina = (this.#piscina ??= this.#scope.runInAsyncScope(() => this.#begin()));
+    const piscina = (this.#piscina ??= scope.runInAsyncScope(() => this.#begin()));
     const onAbort = (): void => place.end(piscina, signal.reason);
     signal.addEventListener('abort', onAbort, { once: true });
     // Since it was let in.
@@ -73,7 +74,7 @@ export class ThreadPool {
     try {
       const { input, path: filename, exported: name, transfer, again } = call;
       const transferList = transfer.filter((item) => !again || !types.isAnyArrayBuffer(item));
-      return await this.#scope.runInAsyncScope(() =>
+      return await scope.runInAsyncScope(() =>
         piscina.run(input, { filename, name, transferList, signal: place.signal }),
       );
     } catch (error) {
@@ -113,12 +114,14 @@ export class ThreadPool {
     return piscina;
   }
 
-  /** A thread failed that ran no call: most likely one that could not even begin. Whoever waits for it fails too. */
+  /**
+   * A thread failed that ran no call: most likely one that could not even begin. Whoever waits for it fails too. Where
+   * nobody does there is nothing to mend: the next call has another thread.
+   */
   #threadFailed(piscina: Piscina, error: unknown): void {
     const stranded = piscina.queueSize;
     // Threads go to those first that came first.
     for (const place of [...this.#placed].slice(this.#placed.size - stranded)) place.end(piscina, error);
-    if (stranded === 0) process.emitWarning(`A thread failed that ran no task: ${String(error)}`);
   }
 
   /** Resolves once there is a place for it. */

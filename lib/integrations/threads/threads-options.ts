@@ -8,7 +8,10 @@ export interface ThreadsOptions {
   readonly maxThreads?: number;
   /** How long a thread without work stays for the next. Default `'10s'`; with `Infinity` until `close()`. */
   readonly idleTimeout?: Duration;
-  /** What each thread may use at most. An attempt that goes beyond fails. Default: what Node allows. */
+  /**
+   * What each thread may use at most. An attempt that goes beyond fails, as a rule: where memory is taken faster than
+   * V8 notices, Node ends the whole process. Default: what Node allows.
+   */
   readonly resourceLimits?: Readonly<ResourceLimits>;
 }
 

@@ -52,6 +52,52 @@ describe('an app with the ESM and the CommonJS copy', () => {
   });
 });
 
+@Injectable()
+class Submitting {
+  constructor(
+    @other.InjectTaskQueue('mail') readonly mail: own.TaskQueue,
+    @Inject(other.TaskQueue) readonly chores: own.TaskQueue,
+  ) {}
+}
+
+describe('task queues of an app with both copies', () => {
+  it('are injected and run, whichever copy made them, and end with either one’s DiscardError', async () => {
+    const testing = await Test.createTestingModule({
+      imports: [
+        own.TaskQueueModule.register({ name: 'mail' }),
+        own.TaskQueueModule.register(),
+        other.TaskQueueModule.register({ name: 'others' }),
+        other.WorkerModule,
+      ],
+      providers: [Submitting],
+    }).compile();
+    const app = await testing.createNestApplication().init();
+    const { mail, chores } = app.get(Submitting);
+    const others = app.get<own.TaskQueue>(own.getTaskQueueToken('others'));
+
+    expect(chores).toBe(app.get(own.TaskQueue));
+    expect(await mail.enqueue(() => others.enqueue(async (ctx) => `${ctx.name} ran`).done).done).toBe(
+      'others ran',
+    );
+    const discarding = async (): Promise<never> => {
+      throw new other.DiscardError('no such address');
+    };
+    const task = mail.enqueue(discarding, { maxAttempts: 5 });
+    await expect(task.done).rejects.toThrow('no such address');
+    expect(task.attempts).toBe(1);
+
+    const kinds = app
+      .get(own.WorkerPoolService)
+      .snapshot()
+      .children.map(({ kind, name }) => `${kind} ${name}`);
+    expect(kinds.toSorted()).toEqual(['task-queue default', 'task-queue mail', 'task-queue others']);
+    const last = others.enqueue(async () => 'drained');
+    await app.close();
+    expect(await last.done).toBe('drained');
+    expect(() => others.submit(async () => {})).toThrow('has shut down');
+  });
+});
+
 async function errorOf(copy: typeof own): Promise<unknown> {
   const testing = await Test.createTestingModule({ imports: [copy.WorkerModule.forRoot({})] }).compile();
   const app = await testing.createNestApplication().init();
