@@ -1,10 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { INestApplication, Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import ts from 'typescript';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { errorCodes, WorkerModule, WorkerPoolService } from 'nestjs-worker';
+import { errorCodes, TaskQueueModule, WorkerModule, WorkerPoolService } from 'nestjs-worker';
 import { type EventRecorder, recordEvents } from 'nestjs-worker/testing';
 import { taskMetricNames, workerMetricNames } from 'nestjs-worker/prometheus';
 import { codeBlocks, codesIn, readme, section } from '../support/readme.js';
@@ -130,6 +131,43 @@ describe('the code in the README', () => {
       providers: [Report, SlowAttemptLog],
     });
     await events.waitFor('succeeded', { name: 'report' });
+  });
+
+  it('threads resizes in a thread', async () => {
+    const { Thumbnails } = await load('threads');
+    const file = new URL(`file://${folder}/resize.mjs`);
+    writeFileSync(file, 'export default ({ path, width }) => new TextEncoder().encode(`${path} ${width}`);');
+    const { app } = await bootAtUrl({
+      module: class App {},
+      imports: [TaskQueueModule.register({ name: 'images' })],
+      providers: [Thumbnails as Type],
+    });
+    const thumbnails = app.get<{ resize(path: string, file: URL): Promise<Uint8Array> }>(Thumbnails as Type);
+    expect(new TextDecoder().decode(await thumbnails.resize('a.png', file))).toBe('a.png 200');
+  });
+
+  it('second-port serves metrics until the app has closed', async () => {
+    const { freePortAtOnce, MetricsServer } = await load('second-port');
+    class App {}
+    // The signals' own listeners stay for as long as the process, and this one goes on.
+    const before = ['SIGTERM', 'SIGINT'].map(
+      (signal) => [signal, process.listeners(signal as 'SIGINT')] as const,
+    );
+    onTestFinished(() => {
+      for (const [signal, kept] of before) {
+        const added = process.listeners(signal as 'SIGINT').filter((listener) => !kept.includes(listener));
+        added.forEach((listener) => process.off(signal, listener));
+      }
+    });
+    const { app } = await bootAtUrl(
+      { module: App, imports: [WorkerModule], providers: [MetricsServer as Type] },
+      freePortAtOnce as (app: INestApplication) => void,
+    );
+    const { server } = app.get<{ server: Server }>(MetricsServer as Type);
+    const { port } = server.address() as AddressInfo;
+    expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
+    await app.close();
+    expect(server.listening).toBe(false);
   });
 
   it('escalate boots', async () => {

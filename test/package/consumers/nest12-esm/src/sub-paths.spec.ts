@@ -4,6 +4,7 @@ import { WorkerLoggingModule } from 'nestjs-worker/pino';
 import { WorkerMetricsModule } from 'nestjs-worker/prometheus';
 import { WorkerHealthIndicator, WorkerHealthModule } from 'nestjs-worker/terminus';
 import { FakeClock, recordEvents, stressStartStop } from 'nestjs-worker/testing';
+import { createThreads, inThread } from 'nestjs-worker/threads';
 import { expect, it } from 'vitest';
 
 it('each sub-path can be imported', () => {
@@ -18,5 +19,7 @@ it('each sub-path can be imported', () => {
     FakeClock,
     recordEvents,
     stressStartStop,
-  ]).toEqual(Array.from({ length: 10 }, () => expect.any(Function)));
+    createThreads,
+    inThread,
+  ]).toEqual(Array.from({ length: 12 }, () => expect.any(Function)));
 });
