@@ -1,4 +1,5 @@
 export { errorCodes, type WorkErrorCode } from './error-codes.js';
+export { ignoreRejection } from './ignore-rejection.js';
 export { InvalidOptionError, type InvalidOption } from './invalid-option-error.js';
 export { isWorkError, WorkError } from './work-error.js';
 export {

@@ -18,9 +18,11 @@ function levelOf(event: WorkEvent): LogLevel | undefined {
       return 'warn';
     case 'failed':
       return event.retry === undefined ? 'error' : 'warn';
+    case 'orphaned':
+      // Its queue names the tasks that it leaves behind.
+      return event.task === undefined ? 'error' : undefined;
     case 'stuck':
     case 'exhausted':
-    case 'orphaned':
       return 'error';
     default:
       return event.task === undefined ? 'log' : undefined;

@@ -5,6 +5,7 @@ import { v7 as uuid } from 'uuid';
 import type { Clock } from '../clock/index.js';
 import {
   DuplicateNameError,
+  ignoreRejection,
   InvalidOptionError,
   MiddlewareNotFoundError,
   PoolConfiguredLateError,
@@ -300,6 +301,7 @@ export class Pool implements SupervisorEnvironment {
     try {
       const id: unknown = this.#options.idGenerator();
       if (typeof id === 'string' && id !== '') return id;
+      ignoreRejection(id);
       throw new TypeError(`it answered ${typeof id === 'string' ? 'an empty text' : typeof id}, not an id`);
     } catch (error) {
       this.report('the idGenerator', error);
@@ -333,8 +335,7 @@ export class Pool implements SupervisorEnvironment {
   /** Logs, come what may. Where the logger itself fails there is nobody left to tell. */
   say(level: LogLevel, message: string, fields?: LogFields): void {
     try {
-      const result: unknown = this.inScope(() => this.#logger[level](message, fields));
-      if (result instanceof Promise) result.catch(() => {});
+      ignoreRejection(this.inScope(() => this.#logger[level](message, fields)));
     } catch {}
   }
 

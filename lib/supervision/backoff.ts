@@ -1,4 +1,5 @@
 import { type Duration, parseDuration } from '../clock/index.js';
+import { ignoreRejection } from '../errors/index.js';
 
 /** Delays that grow: `initial * factor^(n-1)` after the nth consecutive failure, never more than `max`. */
 export interface BackoffOptions {
@@ -45,8 +46,12 @@ export type Backoff = ExponentialBackoff | BackoffFunction | 'none';
 export function delayAfter(backoff: Backoff, failures: number, error: unknown, random: number): number {
   if (backoff === 'none') return 0;
   if (typeof backoff === 'function') {
-    const delayMs = parseDuration(backoff(failures, error));
-    if (delayMs === undefined) throw new TypeError('the backoff function answered no duration');
+    const answer: unknown = backoff(failures, error);
+    const delayMs = parseDuration(answer);
+    if (delayMs === undefined) {
+      ignoreRejection(answer);
+      throw new TypeError('the backoff function answered no duration');
+    }
     return Math.max(0, delayMs);
   }
   const { jitter } = backoff;

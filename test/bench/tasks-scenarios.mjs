@@ -4,7 +4,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
-import async from 'async';
+import { queue as asyncQueue } from 'async';
 import BetterQueue from 'better-queue';
 import fastq from 'fastq';
 import { getTaskQueueToken, TaskQueue, TaskQueueModule } from 'nestjs-worker';
@@ -99,8 +99,8 @@ const contenders = {
       else await queue.onIdle();
     };
   },
-  async asyncQueue({ concurrency }) {
-    const queue = async.queue(noop, limit(concurrency));
+  async async({ concurrency }) {
+    const queue = asyncQueue(noop, limit(concurrency));
     return async (count) => {
       for (let index = 0; index < count; index++) queue.push(index);
       await queue.drain();

@@ -21,7 +21,7 @@ const contenders = {
   'fastq.promise, async context in use': { contender: 'fastq', tracked: true },
   'p-queue': { contender: 'pQueue' },
   'p-queue, async context in use': { contender: 'pQueue', tracked: true },
-  'async.queue': { contender: 'asyncQueue' },
+  'async.queue': { contender: 'async' },
   'better-queue': { contender: 'betterQueue', atLeast: 20_000, most: 100_000 },
 };
 /** The same where each task is waited for by a promise of its own. */
@@ -104,10 +104,9 @@ time as a multiple of "${full}".
 
 ${table(
   ['', ...columns.map(({ tasks, concurrency }) => `${count(tasks)}; ${shown(concurrency)}`)],
-  Object.keys(contenders).map((name) => [
-    name,
-    ...columns.map(({ tasks, concurrency }) => cell(name, tasks, concurrency)),
-  ]),
+  Object.keys(contenders).map((name) =>
+    [name].concat(columns.map(({ tasks, concurrency }) => cell(name, tasks, concurrency))),
+  ),
 )}
 
 ## Awaited
@@ -116,10 +115,9 @@ Each task's promise is asked for and all are awaited; concurrency 10.
 
 ${table(
   ['', ...sizes.map(count)],
-  Object.keys(awaited).map((name) => [
-    name,
-    ...sizes.map((tasks) => `${ns(`${name}, awaited`, tasks, 10).toFixed(0)} ns`),
-  ]),
+  Object.keys(awaited).map((name) =>
+    [name].concat(sizes.map((tasks) => `${ns(`${name}, awaited`, tasks, 10).toFixed(0)} ns`)),
+  ),
 )}
 
 ## Beside a backlog, with marks, and in memory

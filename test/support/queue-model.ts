@@ -316,7 +316,7 @@ export class QueueModel {
     this.#abortAt = Infinity;
     this.phase = 'aborting';
     this.#giveUp([...this.ready, ...this.waiting]);
-    for (const task of [...this.running]) this.#abort(task, 'shutdown');
+    for (const task of this.running) this.#abort(task, 'shutdown');
   }
 
   #abandon(): void {
