@@ -1,5 +1,12 @@
 import type { WorkEvent } from '../events/index.js';
-import type { AttemptEnvironment, Handler } from '../execution/index.js';
+import {
+  type AttemptEnvironment,
+  composeMiddlewares,
+  type Handler,
+  type Middleware,
+  type MiddlewareFunction,
+} from '../execution/index.js';
+import type { Pool } from '../pool/index.js';
 
 /** What tasks need from the one who owns their queue. */
 export interface TaskEnvironment extends AttemptEnvironment {
@@ -12,4 +19,34 @@ export interface TaskEnvironment extends AttemptEnvironment {
   wants(type: WorkEvent['type']): boolean;
   /** All middlewares around `run`, or `run` itself where there are none. */
   around(run: Handler): Handler;
+}
+
+/**
+ * What a pool gives to tasks, read when it is needed: the options of an app's pool are known later than its queues are
+ * made. `middlewares` are those around the tasks, inside of the integrations'.
+ */
+export function environmentOf(
+  pool: Pool,
+  middlewares: () => readonly (Middleware | MiddlewareFunction)[],
+): TaskEnvironment {
+  return {
+    get clock() {
+      return pool.clock;
+    },
+    get logger() {
+      return pool.logger;
+    },
+    get tracer() {
+      return pool.tracer;
+    },
+    get shutdown() {
+      return pool.shutdown;
+    },
+    emit: (event) => pool.unitEvents.emit(event),
+    wants: (type) => pool.unitEvents.wants(type),
+    generateId: () => pool.generateId(),
+    inScope: (fn) => pool.inScope(fn),
+    report: (what, error) => pool.report(what, error),
+    around: (run) => composeMiddlewares([...pool.around, ...middlewares()], run),
+  };
 }

@@ -2,15 +2,13 @@ import type { CancelTimer } from '../clock/index.js';
 import { TaskQueueClosedError } from '../errors/index.js';
 import type { AbortReason, WorkEvent } from '../events/index.js';
 import {
-  composeMiddlewares,
   ExecutionRecord,
   type ExecutionStatus,
-  type Handler,
   type Middleware,
   type MiddlewareFunction,
 } from '../execution/index.js';
 import type { Child, Pool, Quiescence, StopRequest } from '../pool/index.js';
-import type { TaskEnvironment } from './task-environment.js';
+import { environmentOf } from './task-environment.js';
 import { TaskRunner } from './task-runner.js';
 import type { ResolvedTaskOptions } from './task-options.js';
 import type { ResolvedTaskQueueOptions } from './task-queue-options.js';
@@ -67,7 +65,13 @@ export class TaskQueueChild implements Child {
     this.#options = options;
     this.#automatic = options.autoStart;
     const { concurrency, maxQueued } = options;
-    this.runner = new TaskRunner(this.name, concurrency, maxQueued, plain, this.#environment());
+    this.runner = new TaskRunner(
+      this.name,
+      concurrency,
+      maxQueued,
+      plain,
+      environmentOf(pool, () => this.#middlewares),
+    );
     this.runner.onStandstill = () => this.#standstill();
   }
 
@@ -299,32 +303,6 @@ export class TaskQueueChild implements Child {
       `Task queue "${this.name}" gave up ${tasks} that had not begun or waited for another attempt (${reason})`,
       { queue: this.name, interrupted: count },
     );
-  }
-
-  #environment(): TaskEnvironment {
-    const pool = this.#pool;
-    const around = (run: Handler): Handler => composeMiddlewares([...pool.around, ...this.#middlewares], run);
-    // Read when they are needed: the options of an app's pool are known later than its queues are made.
-    return {
-      get clock() {
-        return pool.clock;
-      },
-      get logger() {
-        return pool.logger;
-      },
-      get tracer() {
-        return pool.tracer;
-      },
-      get shutdown() {
-        return pool.shutdown;
-      },
-      emit: (event) => pool.unitEvents.emit(event),
-      wants: (type) => pool.unitEvents.wants(type),
-      generateId: () => pool.generateId(),
-      inScope: (fn) => pool.inScope(fn),
-      report: (what, error) => pool.report(what, error),
-      around,
-    };
   }
 
   #stamp(): Pick<WorkEvent, 'kind' | 'name' | 'executionId' | 'time'> {
