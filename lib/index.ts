@@ -81,6 +81,8 @@ export {
   type TaskContext,
   type TaskEnd,
   type TaskFunction,
+  type TaskMiddleware,
+  type TaskMiddlewareReference,
   type TaskOptions,
   type TaskOutcome,
   type TaskPolicyOptions,

@@ -27,6 +27,11 @@ export function isWorkError<Code extends WorkErrorCode>(
   value: unknown,
   code?: Code,
 ): value is WorkError & { readonly code: Code } {
-  if (typeof value !== 'object' || value === null || !(brand in value)) return false;
-  return code === undefined || (value as WorkError).code === code;
+  if (typeof value !== 'object' || value === null) return false;
+  try {
+    return brand in value && (code === undefined || (value as WorkError).code === code);
+  } catch {
+    // What throws when it is looked at is none of ours.
+    return false;
+  }
 }

@@ -30,20 +30,24 @@ export function execute<Context extends AttemptContext>(
     // Also when it is aborted for something else: an attempt that never ends must not hold the process by its timer.
     context.onOver(cancel);
   }
-  let result: Promise<unknown>;
+  const onValue = (value: unknown): void => returned(value, context, onEnd);
+  const onError = (error: unknown): void => threw(error, context, onEnd);
   try {
-    result = Promise.resolve(
+    const result: unknown =
       scope === undefined
         ? runInContext(context, handler)
-        : scope.runInAsyncScope(runInContext, undefined, context, handler),
-    );
+        : scope.runInAsyncScope(runInContext, undefined, context, handler);
+    void promiseOf(result).then(onValue, onError);
   } catch (error) {
-    result = Promise.reject(error);
+    void Promise.reject(error).catch(onError);
   }
-  void result.then(
-    (value) => returned(value, context, onEnd),
-    (error: unknown) => threw(error, context, onEnd),
-  );
+}
+
+/** A promise that keeps its word, whatever `value` is: one that has a `then` of its own is asked once, and later. */
+function promiseOf(value: unknown): Promise<unknown> {
+  return value instanceof Promise && value.then === Promise.prototype.then
+    ? value
+    : new Promise((resolve) => resolve(value));
 }
 
 function runInContext(context: AttemptContext, handler: Handler): unknown {

@@ -20,6 +20,16 @@ export class OptionReader {
     this.#owner = owner;
     this.#values = values as Readonly<Record<string, unknown>>;
     this.#path = path;
+    // Who writes JavaScript may have handed over anything.
+    if (typeof (values as unknown) !== 'object' || (values as unknown) === null) {
+      throw new InvalidOptionError({
+        owner,
+        option: path === '' ? 'options' : path.slice(0, -1),
+        given: values,
+        accepted: 'an object of options',
+        cure: 'Give one, or leave it out.',
+      });
+    }
     for (const name of Object.keys(values)) {
       if (!known.includes(name)) {
         this.refuse(

@@ -41,15 +41,22 @@ export function outcomeOfError(error: unknown, abortedFor: AttemptAbortedError |
 // Asked only once our signal has aborted: before that, an AbortError is somebody else's and a failure. After it,
 // the name alone must do, since many libraries throw an AbortError of their own that does not lead back to the
 // signal's reason.
-function isCancellation(error: unknown, reason: AttemptAbortedError, depth = 8): boolean {
+function isCancellation(error: unknown, reason: AttemptAbortedError): boolean {
+  try {
+    return leadsTo(error, reason, 8);
+  } catch {
+    // It throws when it is looked at.
+    return false;
+  }
+}
+
+function leadsTo(error: unknown, reason: AttemptAbortedError, depth: number): boolean {
   if (typeof error !== 'object' || error === null || depth === 0) return false;
   const { name, cause, errors } = error as Partial<AggregateError>;
   return (
     error === reason ||
     name === 'AbortError' ||
-    isCancellation(cause, reason, depth - 1) ||
-    (Array.isArray(errors) &&
-      errors.length > 0 &&
-      errors.every((one) => isCancellation(one, reason, depth - 1)))
+    leadsTo(cause, reason, depth - 1) ||
+    (Array.isArray(errors) && errors.length > 0 && errors.every((one) => leadsTo(one, reason, depth - 1)))
   );
 }

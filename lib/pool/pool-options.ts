@@ -43,7 +43,7 @@ export interface PoolOptions extends SupervisionOptions {
    * as `{ 'outbox-relay': { enabled: config.get('RELAY') } }`.
    */
   readonly workers?: Readonly<Record<string, SupervisionOptions>>;
-  /** Around every attempt of every worker, the first one outermost. */
+  /** Around every attempt of every worker and task, the first one outermost. */
   readonly middlewares?: readonly MiddlewareReference[];
   /** Where lifecycle lines go. Default: Nest's `Logger`; the console for a pool that is made by hand. */
   readonly logger?: WorkLogger;
@@ -95,10 +95,27 @@ export function resolvePoolOptions(owner: string, options: PoolOptions): Resolve
     historySize: reader.count('historySize', 100),
     workers: readWorkers(owner, reader),
     middlewares: readMiddlewares(reader),
-    logger: options.logger,
-    clock: options.clock ?? systemClock,
+    logger: readShape<WorkLogger | undefined>(reader, 'logger', undefined, loggerMethods),
+    clock: readShape<Clock>(reader, 'clock', systemClock, clockMethods),
     defaults: resolveSupervision(owner, reader),
   };
+}
+
+const loggerMethods = ['debug', 'log', 'warn', 'error', 'child'];
+const clockMethods = ['now', 'monotonic', 'setTimer'];
+
+/** Something that the user gives us to call. */
+function readShape<Shape>(
+  reader: OptionReader,
+  name: string,
+  fallback: Shape,
+  methods: readonly string[],
+): Shape {
+  const given = reader.get(name);
+  if (given === undefined) return fallback;
+  const shape = given as Readonly<Record<string, unknown>> | null;
+  if (methods.every((method) => typeof shape?.[method] === 'function')) return given as Shape;
+  return reader.refuse(name, `what has the methods ${methods.join('(), ')}()`, 'Give it all of them.');
 }
 
 const none: readonly MiddlewareReference[] = [];

@@ -319,12 +319,15 @@ export class Pool implements SupervisorEnvironment {
     void this.inScope(() => shutDownApplication(this.#app, this));
   }
 
-  /** Counts a failure of user code that runs beside the work, and logs the first one of each kind. */
-  report(what: string, error: unknown): void {
+  /** Counts a failure of user code that runs beside the work, and logs the first one of each `what`. */
+  report(what: string, error: unknown, fields?: LogFields): void {
     this.#isolatedErrors++;
     if (this.#reported.has(what)) return;
     this.#reported.add(what);
-    this.say('error', `${what} failed; the work goes on, further failures are counted`, { err: error });
+    this.say('error', `${what} failed; the work goes on, further failures are counted`, {
+      ...fields,
+      err: error,
+    });
   }
 
   /** Runs `fn` outside of any request's or attempt's async context. */

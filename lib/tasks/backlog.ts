@@ -50,6 +50,11 @@ export class Backlog {
     return this.#ready.length + this.#delayed.length + this.#waiting.length;
   }
 
+  /** When the first one that waits for room is due; `Infinity` where none does. */
+  get firstWaitsFor(): number {
+    return this.#waiting.first?.dueAt ?? Infinity;
+  }
+
   /** Since when the one that has waited longest is due; `Infinity` where none is. */
   get oldestDueAt(): number {
     return Math.min(this.#ready.oldestDueAt, this.#waiting.first?.dueAt ?? Infinity);

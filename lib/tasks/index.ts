@@ -8,7 +8,13 @@ export {
   TaskQueueModule,
   type TaskQueueModuleExtras,
 } from './task-queue.module.js';
-export { type Overflow, type TaskQueueModuleOptions, type TaskQueueOptions } from './task-queue-options.js';
+export type {
+  Overflow,
+  TaskMiddleware,
+  TaskMiddlewareReference,
+  TaskQueueModuleOptions,
+  TaskQueueOptions,
+} from './task-queue-options.js';
 export { TaskQueueSnapshot } from './task-queue-snapshot.js';
 export { getTaskQueueToken } from './task-queue.tokens.js';
 export { attemptEnds, type MeasuredTasks, type TaskEnd, taskEnds } from './task-tally.js';

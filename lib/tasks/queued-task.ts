@@ -11,7 +11,10 @@ import type { Task, TaskOutcome, TaskStatus } from './task.js';
 export interface TaskHost {
   readonly kind: 'task-queue';
   readonly name: string;
-  readonly environment: AttemptEnvironment & { generateId(): string };
+  readonly environment: AttemptEnvironment & {
+    generateId(): string;
+    inScope<Result>(fn: () => Result): Result;
+  };
   cancel(task: QueuedTask, reason: unknown): boolean;
   attemptAborted(task: QueuedTask, reason: AbortReason): void;
   attemptMarked(
@@ -124,17 +127,20 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
   }
 
   get accepted(): Promise<void> {
-    this.#accepted ??= deferred();
+    this.#accepted ??= this.#inScope(() => deferred());
     if (this.status !== 'waiting') this.#accepted.resolve();
     return this.#accepted.promise;
   }
 
   get done(): Promise<Result> {
     if (this.#done === undefined) {
-      this.#done = new Promise<Result>((resolve, reject) => {
-        this.#resolve = resolve as (result: unknown) => void;
-        this.#reject = reject;
-      });
+      this.#done = this.#inScope(
+        () =>
+          new Promise<Result>((resolve, reject) => {
+            this.#resolve = resolve as (result: unknown) => void;
+            this.#reject = reject;
+          }),
+      );
       this.#tell();
     }
     return this.#done;
@@ -142,6 +148,11 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
 
   cancel(reason?: unknown): boolean {
     return this.host.cancel(this, reason);
+  }
+
+  toJSON(): object {
+    const { id, name, queue, status, attempts, nextAttempt } = this;
+    return { id, name, queue, status, attempts, nextAttempt };
   }
 
   /** It has left the waiting room. */
@@ -185,6 +196,12 @@ export class QueuedTask<Result = unknown> implements Task<Result>, AttemptObserv
 
   aborted(reason: AbortReason): void {
     this.host.attemptAborted(this, reason);
+  }
+
+  // A promise keeps the async context that it is made in, and with it the attempt there: of tasks that hand on tasks,
+  // each would keep the one before it.
+  #inScope<Value>(make: () => Value): Value {
+    return this.host.environment.inScope(make);
   }
 
   #tell(): void {

@@ -1,6 +1,9 @@
 import { QueuedTask } from './queued-task.js';
 import { RunQueue, type Waiting } from './run-queue.js';
 
+// Most apps use a few, again and again.
+const keptPriorities = 8;
+
 /** What may run now: the highest priority first, and within one priority first come, first served. */
 export class ReadyTasks {
   /** Most queues have tasks of this one priority only. */
@@ -29,10 +32,7 @@ export class ReadyTasks {
   shift(): Waiting | undefined {
     const queue = this.#first();
     if (queue === undefined) return undefined;
-    this.#length--;
-    const waiting = queue.shift();
-    this.lastDueAt = queue.shiftedDueAt;
-    return waiting;
+    return this.#take(queue);
   }
 
   /** Since when the one that `shift()` gave out was due. */
@@ -42,17 +42,16 @@ export class ReadyTasks {
   drop(task: QueuedTask): void {
     this.#length--;
     const { priority } = task.options;
-    (priority === 0 ? this.#usual : this.#queueOf(priority)).drop();
+    const queue = priority === 0 ? this.#usual : this.#queueOf(priority);
+    queue.drop();
+    this.#forgetIfEmpty(queue);
   }
 
   /** Takes out the one that has waited longest among those of the lowest priority. */
   takeLeastWanted(): Waiting | undefined {
     const queue = this.#last();
     if (queue === undefined) return undefined;
-    this.#length--;
-    const waiting = queue.shift();
-    this.lastDueAt = queue.shiftedDueAt;
-    return waiting;
+    return this.#take(queue);
   }
 
   /** Since when the one that has waited longest is due; `Infinity` where none waits. */
@@ -61,6 +60,20 @@ export class ReadyTasks {
       (oldest, { queue }) => Math.min(oldest, queue.firstDueAt),
       this.#usual.firstDueAt,
     );
+  }
+
+  #take(queue: RunQueue): Waiting | undefined {
+    this.#length--;
+    const waiting = queue.shift();
+    this.lastDueAt = queue.shiftedDueAt;
+    this.#forgetIfEmpty(queue);
+    return waiting;
+  }
+
+  /** What a queue costs is not to depend on the priorities that it once had. */
+  #forgetIfEmpty(queue: RunQueue): void {
+    if (queue.length === 0 && this.#others.length > keptPriorities)
+      this.#others = this.#others.filter((other) => other.queue !== queue);
   }
 
   #first(): RunQueue | undefined {

@@ -43,8 +43,7 @@ export class TaskEnds {
   /** Answers in how many milliseconds the task is due again, or `undefined` where it has settled. */
   attemptEnded(task: QueuedTask, outcome: Outcome, attempt: AttemptContext, now: number): number | undefined {
     const durationMs = now - attempt.startedAt;
-    this.tally.attempts[outcome.kind]++;
-    this.tally.measured?.durations.add(durationMs / 1_000);
+    this.tally.attemptEnded(outcome.kind, durationMs);
     switch (outcome.kind) {
       case 'succeeded':
         this.events.succeeded(task, attempt, durationMs);
@@ -59,6 +58,21 @@ export class TaskEnds {
       case 'failed':
       case 'timed-out':
         return this.#failed(task, outcome, attempt, durationMs);
+    }
+  }
+
+  /** An attempt that was stuck has ended: its task settled long ago. */
+  lateEnd(task: QueuedTask, outcome: Outcome, attempt: AttemptContext, now: number): void {
+    const durationMs = now - attempt.startedAt;
+    this.tally.attemptEnded(outcome.kind, durationMs);
+    switch (outcome.kind) {
+      case 'succeeded':
+        return this.events.succeeded(task, attempt, durationMs);
+      case 'cancelled':
+        return this.events.cancelled(task, outcome.reason, durationMs, attempt, outcome.error);
+      case 'failed':
+      case 'timed-out':
+        return this.events.failed(task, attempt, durationMs, toErrorInfo(outcome.error));
     }
   }
 
@@ -79,8 +93,7 @@ export class TaskEnds {
     const { tally } = this;
     const { signal } = task.options;
     const dropped = outcome.kind === 'cancelled' && outcome.reason === 'dropped';
-    tally.completed[dropped ? 'dropped' : outcome.kind]++;
-    tally.measured?.attempts.add(task.attempts);
+    tally.settled(dropped ? 'dropped' : outcome.kind, task.attempts);
     if (signal !== undefined) this.signals.remove(task, signal);
   }
 
@@ -129,16 +142,18 @@ export class TaskEnds {
 
   #isolated(task: QueuedTask, after: (outcome: TaskOutcome) => unknown, outcome: TaskOutcome): void {
     const failed = (error: unknown): void =>
-      this.#environment.report(`after() of task "${task.name}" in queue "${task.queue}"`, error);
+      this.#environment.report(`after() of a task in queue "${task.queue}"`, error, { task: task.name });
     try {
       const result = after(outcome);
       if (!isThenable(result)) return;
+      // One of our own: theirs may throw, or settle more than once.
+      const settled = new Promise((resolve) => resolve(result));
       this.#afters++;
       const ended = (): void => {
         this.#afters--;
         this.#onAfterEnded();
       };
-      Promise.resolve(result).catch(failed).then(ended, ended);
+      void settled.catch(failed).then(ended, ended);
     } catch (error) {
       failed(error);
     }

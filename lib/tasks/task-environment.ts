@@ -3,6 +3,7 @@ import {
   type AttemptEnvironment,
   composeMiddlewares,
   type Handler,
+  type LogFields,
   type Middleware,
   type MiddlewareFunction,
 } from '../execution/index.js';
@@ -14,7 +15,7 @@ export interface TaskEnvironment extends AttemptEnvironment {
   /** Runs `fn` outside of any request's or attempt's async context. */
   inScope<Result>(fn: () => Result): Result;
   /** User code failed beside the work: reported once, and of no consequence to it. */
-  report(what: string, error: unknown): void;
+  report(what: string, error: unknown, fields?: LogFields): void;
   /** Whether anybody wants events of that type. */
   wants(type: WorkEvent['type']): boolean;
   /** All middlewares around `run`, or `run` itself where there are none. */
@@ -46,7 +47,7 @@ export function environmentOf(
     wants: (type) => pool.unitEvents.wants(type),
     generateId: () => pool.generateId(),
     inScope: (fn) => pool.inScope(fn),
-    report: (what, error) => pool.report(what, error),
+    report: (what, error, fields) => pool.report(what, error, fields),
     around: (run) => composeMiddlewares([...pool.around, ...middlewares()], run),
   };
 }

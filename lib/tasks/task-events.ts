@@ -36,8 +36,8 @@ export class TaskEvents {
     attempt: AttemptContext,
     durationMs: number,
     error: ErrorInfo,
-    delayMs: number | undefined,
-    interrupted: AbortReason | undefined,
+    delayMs?: number,
+    interrupted?: AbortReason,
   ): void {
     if (!this.#environment.wants('failed')) return;
     const abortedFor = attempt.abortedFor?.reason;

@@ -31,22 +31,22 @@ export interface TaskPolicyOptions {
 /** Options of one task; what is not given of its policy comes from the queue. */
 export interface TaskOptions<Result = unknown> extends TaskPolicyOptions {
   /** For logs, traces and errors. Default: the name of the function. */
-  readonly name?: string;
+  readonly name?: string | undefined;
   /** Do not run it before this time of day. */
-  readonly notBefore?: Date;
+  readonly notBefore?: Date | undefined;
   /** Do not run it before this much time has passed. */
-  readonly delay?: Duration;
+  readonly delay?: Duration | undefined;
   /** A whole number from -100 to 100, higher first. Default 0. */
-  readonly priority?: number;
+  readonly priority?: number | undefined;
   /** Cancels the task when it aborts. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** What marks are recorded under: a label of a metric, so keep them few. Default: the name of the task. */
-  readonly scope?: string;
+  readonly scope?: string | undefined;
   /**
    * Called once, when the task has settled. What it throws is counted and logged. A promise that it returns holds the
    * queue from being idle.
    */
-  readonly after?: (outcome: TaskOutcome<Result>) => unknown;
+  readonly after?: ((outcome: TaskOutcome<Result>) => unknown) | undefined;
 }
 
 /** Policy options, checked and complete. */
@@ -109,6 +109,8 @@ export function resolveTaskPolicy(
   reader: OptionReader,
   report: (what: string, error: unknown) => void,
   defaults: TaskPolicy = builtIn,
+  /** What is said of the owner where there may be any number of such. */
+  kind = owner,
 ): TaskPolicy {
   const policy = {
     maxAttempts: reader.count('maxAttempts', defaults.maxAttempts, { min: 1, infinite: true }),
@@ -124,7 +126,7 @@ export function resolveTaskPolicy(
       'Without one no attempt is ever left to itself: give a timeout.',
     );
   }
-  return withSafeBackoff(policy, (error) => report(`the backoff function of ${owner}`, error));
+  return withSafeBackoff(policy, (error) => report(`the backoff function of ${kind}`, error));
 }
 
 /** The options of tasks that are given none. */
@@ -148,9 +150,10 @@ export function resolveTaskOptions<Result>(
   defaults: TaskPolicy,
   report: (what: string, error: unknown) => void,
 ): ResolvedTaskOptions {
-  const { name, notBefore, priority = 0, signal, scope, after } = options;
-  const owner = `a task${typeof name === 'string' ? ` "${name}"` : ''} of queue "${queue}"`;
+  const called: unknown = (options as Partial<TaskOptions> | null)?.name;
+  const owner = `a task${typeof called === 'string' ? ` "${called}"` : ''} of queue "${queue}"`;
   const reader = new OptionReader(owner, options, taskOptionNames);
+  const { name, notBefore, priority = 0, signal, scope, after } = options;
   if (name !== undefined && (typeof name !== 'string' || name === '')) {
     reader.refuse('name', 'a text that is not empty', "Name the task, as in { name: 'render' }.");
   }
@@ -170,17 +173,14 @@ export function resolveTaskOptions<Result>(
       'Higher runs first.',
     );
   }
-  if (
-    signal !== undefined &&
-    typeof (signal as Partial<AbortSignal> | null)?.addEventListener !== 'function'
-  ) {
+  if (signal !== undefined && !isSignal(signal)) {
     reader.refuse('signal', 'an AbortSignal', 'Pass controller.signal, not the controller.');
   }
   if (after !== undefined && typeof after !== 'function') {
     reader.refuse('after', 'a function of the outcome', 'Pass one.');
   }
   const policy = taskPolicyNames.some((option) => options[option] !== undefined)
-    ? resolveTaskPolicy(owner, reader, report, defaults)
+    ? resolveTaskPolicy(owner, reader, report, defaults, `a task of queue "${queue}"`)
     : defaults;
   return {
     maxAttempts: policy.maxAttempts,
@@ -196,4 +196,9 @@ export function resolveTaskOptions<Result>(
     scope,
     after,
   };
+}
+
+function isSignal(value: unknown): boolean {
+  const { addEventListener, aborted } = (value ?? {}) as Partial<AbortSignal>;
+  return typeof addEventListener === 'function' && typeof aborted === 'boolean';
 }

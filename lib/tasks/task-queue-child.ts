@@ -112,6 +112,7 @@ export class TaskQueueChild implements Child {
     this.runner.noRetries = undefined;
     this.#emit({ type: 'started', attempt: 1, maxAttempts: 1, restart: false, ...this.#stamp() });
     this.#openOrHold();
+    if (this.#onDispatched.length > 0) this.runner.admitDue();
   }
 
   stop({ reason, abortAt, quiescence }: StopRequest): Promise<void> {
@@ -120,6 +121,7 @@ export class TaskQueueChild implements Child {
       this.#accepts = false;
       this.#interrupted += this.runner.giveUpQueued(reason);
       this.#sayInterrupted(reason);
+      this.#settleWaiting();
       return Promise.resolve();
     }
     const ended = new Promise<void>((resolve) => this.#onEnded.push(resolve));
@@ -159,6 +161,8 @@ export class TaskQueueChild implements Child {
     const rest = names.length - namedOrphans;
     const tasks = names.slice(0, namedOrphans);
     if (rest > 0) tasks.push(`${rest} more`);
+    const { afters } = this.runner.ends;
+    if (afters > 0) tasks.push(`${afters} calls of after()`);
     this.#emit({ type: 'orphaned', reason, ...(tasks.length > 0 && { tasks }), ...this.#stamp() });
     this.#settleWaiting();
   }
@@ -201,10 +205,11 @@ export class TaskQueueChild implements Child {
 
   /** Runs what is due now, and resolves when that has ended. */
   dispatch(): Promise<void> {
-    if (!this.#active || this.#stopping?.abandoned === true) return Promise.resolve();
+    if (!this.#accepts || this.#stopping?.abandoned === true) return Promise.resolve();
     return new Promise((resolve) => {
       this.#onDispatched.push(resolve);
-      this.runner.admitDue();
+      // Before the app has started, nothing runs: then it waits for that.
+      if (this.#active) this.runner.admitDue();
     });
   }
 
@@ -213,14 +218,17 @@ export class TaskQueueChild implements Child {
   }
 
   #openOrHold(): void {
-    if (this.#stopping === undefined) this.runner.open = this.#active && this.#automatic && !this.#paused;
+    if (this.#stopping !== undefined) return;
+    const open = this.#active && this.#automatic && !this.#paused;
+    // What was let in by dispatch() goes on.
+    if (open || this.#paused || this.#onDispatched.length === 0) this.runner.open = open;
   }
 
   /** Nothing runs, at this moment. */
   #standstill(): void {
     if (this.#onDispatched.length > 0 && this.runner.dispatched) {
-      this.#openOrHold();
       this.#onDispatched = callAll(this.#onDispatched);
+      this.#openOrHold();
     }
     if (this.#onIdle.length > 0 && this.#isIdle) this.#onIdle = callAll(this.#onIdle);
     if (this.#stopping === undefined || !this.runner.quiet) return;

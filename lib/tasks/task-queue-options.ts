@@ -1,12 +1,18 @@
 import type { Duration } from '../clock/index.js';
-import { OptionReader } from '../execution/index.js';
-import { type MiddlewareReference, type PoolOptions, readMiddlewares } from '../pool/index.js';
+import { type Middleware, type MiddlewareFunction, OptionReader } from '../execution/index.js';
+import {
+  type MiddlewareClass,
+  type MiddlewareReference,
+  type PoolOptions,
+  readMiddlewares,
+} from '../pool/index.js';
 import {
   resolveTaskPolicy,
   type TaskPolicy,
   taskPolicyNames,
   type TaskPolicyOptions,
 } from './task-options.js';
+import type { TaskContext } from './task.js';
 
 /** What happens to a task that finds the queue full: it is refused, it waits for room, or the oldest one goes. */
 export type Overflow = 'reject' | 'wait' | 'drop-oldest';
@@ -28,8 +34,14 @@ export interface TaskQueueModuleOptions extends TaskPolicyOptions {
   /** Degraded, for health, once tasks have waited for a place without a break for so long. Default `'1m'`. */
   readonly degradedAfter?: Duration;
   /** Around each attempt, inside of the pool's middlewares, the first one outermost. */
-  readonly middlewares?: readonly MiddlewareReference[];
+  readonly middlewares?: readonly TaskMiddlewareReference[];
 }
+
+/** Is around each attempt of a task, see `Middleware`. */
+export type TaskMiddleware = Middleware<TaskContext>;
+
+/** A middleware as a queue may list it: a function, an object, or a class that Nest provides. */
+export type TaskMiddlewareReference = MiddlewareFunction<TaskContext> | TaskMiddleware | MiddlewareClass;
 
 type OwnPoolOptions = Pick<
   PoolOptions,
@@ -64,7 +76,7 @@ export const queueOptionNames: readonly (keyof TaskQueueModuleOptions)[] = [
   'middlewares',
 ];
 
-const poolOptionNames: readonly (keyof OwnPoolOptions)[] = [
+export const poolOptionNames: readonly (keyof OwnPoolOptions)[] = [
   'shutdownTimeout',
   'abortMargin',
   'idGenerator',

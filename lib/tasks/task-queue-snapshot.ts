@@ -39,6 +39,10 @@ export class TaskQueueSnapshot implements ChildSnapshot {
   readonly waiting: number;
   /** Of those that run: told to end, and did not. */
   readonly stuck: number;
+  /** Attempts that ran into their timeout with `overlap`, and go on. */
+  readonly leftBehind: number;
+  /** Calls of `after` that have not ended. */
+  readonly settling: number;
   /** How long the task that has waited longest has been due, in milliseconds. */
   readonly oldestDueMs: number;
   /** Tasks ever accepted. */
@@ -71,6 +75,8 @@ export class TaskQueueSnapshot implements ChildSnapshot {
     this.delayed = backlog.delayed;
     this.waiting = backlog.waiting;
     this.stuck = stuck;
+    this.leftBehind = runner.leftBehind;
+    this.settling = ends.afters;
     this.oldestDueMs = runner.oldestDueMs;
     this.enqueued = enqueued;
     this.completed = Object.freeze({ ...completed });

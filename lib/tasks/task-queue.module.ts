@@ -4,14 +4,17 @@ import {
   Inject,
   Module,
   type ModuleMetadata,
-  type OnModuleDestroy,
-  type OnModuleInit,
   Optional,
 } from '@nestjs/common';
-import { InvalidOptionError } from '../errors/index.js';
+import { OptionReader } from '../execution/index.js';
 import { type Pool, POOL, PoolModule, type PoolOptions, Quiescence, shareClass } from '../pool/index.js';
 import { TaskQueue } from './task-queue.js';
-import { defaultQueueName, poolOptionsOf, type TaskQueueModuleOptions } from './task-queue-options.js';
+import {
+  defaultQueueName,
+  poolOptionNames,
+  queueOptionNames,
+  type TaskQueueModuleOptions,
+} from './task-queue-options.js';
 import { getTaskQueueToken, OWN_TASK_QUEUE, TASK_QUEUE } from './task-queue.tokens.js';
 
 /** What Nest is to know of a queue beside its own options. */
@@ -43,7 +46,7 @@ shareClass(TASK_QUEUE, TaskQueue, byClass);
  * that feeds it. Register each name once, and export the module where others need its queue.
  */
 @Module({ imports: [PoolModule] })
-export class TaskQueueModule implements OnModuleInit, OnModuleDestroy {
+export class TaskQueueModule {
   /** @internal Nest makes it. */
   constructor(
     @Inject(POOL) private readonly pool: Pool,
@@ -52,7 +55,7 @@ export class TaskQueueModule implements OnModuleInit, OnModuleDestroy {
 
   /** One queue. What cannot be meant is an `InvalidOptionError` at boot, and so is a second queue of that name. */
   static register(options: TaskQueueModuleOptions & TaskQueueModuleExtras = {}): DynamicModule {
-    const { name = defaultQueueName, global = false, ...rest } = options;
+    const { name = defaultQueueName, global = false, ...rest } = options ?? {};
     return queueModule({ name, global, useFactory: () => rest }, 'TaskQueueModule.register()');
   }
 
@@ -120,13 +123,20 @@ function queueModule(options: TaskQueueAsyncOptions, origin: string): DynamicMod
 
 /** What a queue made by hand has for itself, one of an app has from the app's pool. */
 function checkOwnOptions(name: string, options: OptionsWithoutName): void {
-  const [option, given] = Object.entries(poolOptionsOf(options))[0] ?? [];
-  if (option === undefined) return;
-  throw new InvalidOptionError({
-    owner: `task queue "${name}"`,
-    option,
-    given,
-    accepted: 'nothing, since it belongs to the pool of the app',
-    cure: 'Give it to TaskQueueModule.forRoot() or WorkerModule.forRoot().',
-  });
+  const reader = new OptionReader(`task queue "${name}"`, options, [...queueOptionNames, ...poolOptionNames]);
+  const ofPool = poolOptionNames.find((option) => reader.get(option) !== undefined);
+  if (ofPool !== undefined) {
+    reader.refuse(
+      ofPool,
+      'nothing, since it belongs to the pool of the app',
+      'Give it to TaskQueueModule.forRoot() or WorkerModule.forRoot().',
+    );
+  }
+  if (reader.get('name') !== undefined) {
+    reader.refuse(
+      'name',
+      'nothing in what useFactory answers',
+      'Give it beside useFactory: it names the token to inject the queue by.',
+    );
+  }
 }

@@ -17,12 +17,15 @@ import {
 } from './task-queue-options.js';
 import type { TaskQueueSnapshot } from './task-queue-snapshot.js';
 import type { TaskRunner } from './task-runner.js';
-import type { Task, TaskFunction } from './task.js';
+import type { Task, TaskContext, TaskFunction } from './task.js';
 
 export interface ShutdownOptions {
   /** When to give up on what still runs: so much time from now, or a time of day. Default: `shutdownTimeout`, 25 s. */
   readonly deadline?: Duration | Date;
 }
+
+// A queue may drop tasks for hours, thousands in a second.
+const saidAgainAfterMs = 60_000;
 
 /**
  * Runs functions in the background of this process, a few at a time. What waits in it is lost when the process
@@ -39,7 +42,7 @@ export class TaskQueue {
   readonly #plain: ResolvedTaskOptions;
   /** Whether the pool is this queue's alone. */
   readonly #ownsPool: boolean;
-  #isDropping = false;
+  #saidDroppingAt = -Infinity;
 
   /** Runs from now on, unless `autoStart` is false. Throws `InvalidOptionError`. */
   constructor(options?: TaskQueueOptions);
@@ -95,28 +98,32 @@ export class TaskQueue {
     if (options !== undefined) return void this.#take(run, options);
     this.#checkFunction(run);
     this.child.checkAccepts(this.#plain);
-    if (this.#makeRoom()) this.#runner.addPlain(this.#carry(run));
+    if (this.#makeRoom(false)) this.#runner.addPlain(this.#carry(run));
     else this.#runner.add(this.#carry(run), this.#plain, false);
   }
 
   /** Runs `run` in the background, and answers how it goes. Throws as `submit()` does. */
-  enqueue<Result>(run: TaskFunction<Result>, options?: TaskOptions<Result>): Task<Result> {
-    return this.#take<Result>(run, options as TaskOptions | undefined);
+  enqueue<Return>(
+    run: (ctx: TaskContext) => Return,
+    options?: TaskOptions<Awaited<Return>>,
+  ): Task<Awaited<Return>> {
+    return this.#take<Awaited<Return>>(run, options as TaskOptions | undefined);
   }
 
   /** Enqueues all of them, or none: where there is no room for all it throws as `submit()` does. */
-  enqueueMany<Result>(
-    runs: Iterable<TaskFunction<Result>>,
-    options?: TaskOptions<Result>,
-  ): readonly Task<Result>[] {
+  enqueueMany<Return>(
+    runs: Iterable<(ctx: TaskContext) => Return>,
+    options?: TaskOptions<Awaited<Return>>,
+  ): readonly Task<Awaited<Return>>[] {
     const all = [...runs];
     all.forEach((run) => this.#checkFunction(run));
     const resolved = this.#resolve(options as TaskOptions | undefined);
     this.child.checkAccepts(resolved);
-    if (this.#options.overflow === 'reject' && all.length > Math.max(0, this.#runner.room)) {
+    const later = resolved.delayMs > 0 || resolved.notBefore !== undefined;
+    if (this.#options.overflow === 'reject' && all.length > Math.max(0, this.#runner.room(later))) {
       throw new TaskQueueFullError(this.name, this.#options.maxQueued);
     }
-    return all.map((run) => this.#add<Result>(run, resolved));
+    return all.map((run) => this.#add<Awaited<Return>>(run, resolved));
   }
 
   /** Begins no further attempt until `resume()`. What runs goes on. */
@@ -163,16 +170,24 @@ export class TaskQueue {
     return this.child.snapshot();
   }
 
+  /** Its snapshot, as plain data. */
+  toJSON(): object {
+    return this.snapshot().toJSON();
+  }
+
   async #shutdown(timeoutMs: number | undefined, quiescence?: Quiescence): Promise<StopReport> {
     // One that is shutting down already is waited for by the others all the same.
     if (quiescence !== undefined) this.child.settleWith(quiescence);
-    if (this.#ownsPool) return this.pool.stop(timeoutMs, quiescence);
+    // While another shutdown is under way this one may have less time.
+    if (this.#ownsPool && !(this.pool.draining && timeoutMs !== undefined)) {
+      return this.pool.stop(timeoutMs, quiescence);
+    }
     const report = await this.pool.stopOnly([this.child], timeoutMs, quiescence);
     if (report.orphans.length > 0) this.child.abandon();
     return report;
   }
 
-  #take<Result>(run: TaskFunction<Result>, options: TaskOptions | undefined): QueuedTask<Result> {
+  #take<Result>(run: TaskFunction, options: TaskOptions | undefined): QueuedTask<Result> {
     this.#checkFunction(run);
     const resolved = this.#resolve(options);
     this.child.checkAccepts(resolved);
@@ -184,9 +199,10 @@ export class TaskQueue {
     return resolveTaskOptions(this.name, options, this.#options.policy, this.#report);
   }
 
-  #add<Result>(run: TaskFunction<Result>, resolved: ResolvedTaskOptions): QueuedTask<Result> {
+  #add<Result>(run: TaskFunction, resolved: ResolvedTaskOptions): QueuedTask<Result> {
     // For one that will never run nothing is dropped or refused.
-    const fits = resolved.signal?.aborted === true || this.#makeRoom();
+    const later = resolved.delayMs > 0 || resolved.notBefore !== undefined;
+    const fits = resolved.signal?.aborted === true || this.#makeRoom(later);
     return this.#runner.add(this.#carry(run), resolved, fits) as QueuedTask<Result>;
   }
 
@@ -195,22 +211,26 @@ export class TaskQueue {
   }
 
   /** Whether one more task fits in, after what `overflow` says was done about it. */
-  #makeRoom(): boolean {
-    if (this.#runner.hasRoom) {
-      this.#isDropping = false;
-      return true;
-    }
+  #makeRoom(later: boolean): boolean {
+    if (this.#runner.hasRoom(later)) return true;
     const { overflow, maxQueued } = this.#options;
     if (overflow === 'wait') return false;
     if (overflow === 'reject') throw new TaskQueueFullError(this.name, maxQueued);
     this.#runner.dropOne();
-    if (!this.#isDropping) {
-      this.#isDropping = true;
-      this.pool.say('warn', `Task queue "${this.name}" is full (${maxQueued}): it drops its oldest tasks`, {
-        queue: this.name,
-      });
-    }
+    this.#sayDropping();
     return true;
+  }
+
+  #sayDropping(): void {
+    const now = this.pool.clock.monotonic();
+    if (now - this.#saidDroppingAt < saidAgainAfterMs) return;
+    this.#saidDroppingAt = now;
+    const { maxQueued } = this.#options;
+    const { dropped } = this.#runner.ends.tally.completed;
+    this.pool.say('warn', `Task queue "${this.name}" is full (${maxQueued}): it drops its oldest tasks`, {
+      queue: this.name,
+      dropped,
+    });
   }
 
   #timeLeft(deadline: Duration | Date | undefined): number | undefined {

@@ -10,9 +10,9 @@ import type { TaskEnvironment } from './task-environment.js';
 import type { ResolvedTaskOptions } from './task-options.js';
 import type { RunningTask } from './task.js';
 
-// So long may tasks that end at once follow each other before the event loop gets its turn, looked at now and then.
+// So long may tasks follow each other before the event loop gets its turn.
 const yieldAfterMs = 10;
-const startsBetweenLooks = 64;
+const startsBetweenYields = 64;
 const readingsSaved = 31;
 
 /** Runs the tasks that are due, a few at a time and in order. */
@@ -27,10 +27,16 @@ export class TaskRunner implements BacklogHost {
   #allowance = 0;
   #concurrency: number;
   #stuck = 0;
+  #leftBehind = 0;
+  /** Attempts that have ended, and of which it is not certain yet what follows. */
+  #deciding = 0;
   #pumpIsDue = false;
   #saturatedSince: number | undefined;
-  #starts = 0;
-  #yieldedAt = 0;
+  /** About how long attempts have lasted since the event loop last had its turn for this queue. */
+  #busyMs = 0;
+  #isYielding = false;
+  #wasIdle = true;
+  #startsFromIdle = 0;
   #lastReading = 0;
   #readings = 0;
   /** Told whenever nothing runs. */
@@ -67,10 +73,16 @@ export class TaskRunner implements BacklogHost {
     return this.#stuck;
   }
 
+  /** Attempts that ran into their timeout with `overlap`, and have not ended. */
+  get leftBehind(): number {
+    return this.#leftBehind;
+  }
+
   /** Nothing runs and nothing is due: what is left waits for a time. */
   get quiet(): boolean {
     const { ready, waiting } = this.backlog;
-    return this.#running.length === 0 && ready === 0 && waiting === 0 && this.ends.afters === 0;
+    const settling = this.ends.afters + this.#deciding;
+    return this.#running.length === 0 && ready === 0 && waiting === 0 && settling === 0;
   }
 
   /** Nothing that may begin is left, and nothing runs. */
@@ -78,15 +90,17 @@ export class TaskRunner implements BacklogHost {
     return this.#running.length === 0 && (this.#allowance === 0 || this.backlog.ready === 0);
   }
 
-  /** How many more tasks fit in; those that can begin at once take no room. */
-  get room(): number {
+  /** How many more tasks that are due, or `later` ones, fit in. Those that can begin at once take no room. */
+  room(later: boolean): number {
+    const { ready, delayed } = this.backlog;
     const free = this.#allowance === 0 ? 0 : Math.max(0, this.#concurrency - this.#running.length);
-    return this.maxQueued + free - this.backlog.ready - this.backlog.delayed;
+    const left = this.maxQueued - delayed - Math.max(0, ready - free);
+    return later || ready >= free ? left : left + free - ready;
   }
 
-  /** Whether one more task fits in. Those that wait for room go first. */
-  get hasRoom(): boolean {
-    return this.room > 0 && this.backlog.waiting === 0;
+  /** Whether one more such task fits in. Those that wait for room go first. */
+  hasRoom(later: boolean): boolean {
+    return this.room(later) > 0 && this.backlog.waiting === 0;
   }
 
   /** For how long every place has been taken while tasks wait, in milliseconds. */
@@ -140,8 +154,9 @@ export class TaskRunner implements BacklogHost {
     const now = delayMs > 0 || notBefore !== undefined ? clock.monotonic() : this.#nowish();
     const task = newTask(this, run, options, now);
     task.held = true;
+    const aborted = signal !== undefined && !this.ends.signals.add(task, signal);
     this.ends.tally.enqueued++;
-    if (signal !== undefined && !this.ends.signals.add(task, signal)) {
+    if (aborted) {
       this.#cancelAtOnce(task, cancelled('stop-requested', signal.reason));
       return task;
     }
@@ -171,7 +186,8 @@ export class TaskRunner implements BacklogHost {
   /** Makes room by giving up the task that is wanted least. */
   dropOne(): void {
     const task = this.backlog.takeLeastWanted();
-    if (task !== undefined) this.#cancelWaiting(task, cancelled('dropped'));
+    // Nobody hears of it before the task that it makes room for is in.
+    if (task !== undefined) this.#cancelAtOnce(task, cancelled('dropped'));
   }
 
   /** Tasks are tried again as they say, or, for `reason`, not at all. */
@@ -234,7 +250,7 @@ export class TaskRunner implements BacklogHost {
     durationMs: number,
     outcome: 'success' | 'error',
   ): void {
-    this.ends.tally.measured?.marks?.add(task.scope, action, outcome, durationMs);
+    this.ends.tally.marked(task.scope, action, outcome, durationMs);
     if (this.environment.wants('marked')) attempt.tellMark(action, durationMs, outcome);
   }
 
@@ -242,6 +258,7 @@ export class TaskRunner implements BacklogHost {
   #pumpSoon(): void {
     if (this.#pumpIsDue) return;
     this.#pumpIsDue = true;
+    this.#wasIdle = this.#running.length === 0;
     this.#readings = 0;
     // In the queue's own scope: what is set in motion here goes on for as long as there are tasks.
     this.environment.inScope(() => queueMicrotask(this.#duePump));
@@ -258,12 +275,14 @@ export class TaskRunner implements BacklogHost {
     let startedAt = now;
     if (backlog.waiting > 0) this.#letIn(now);
     while (backlog.ready > 0 && this.#running.length < this.#concurrency && this.#allowance > 0) {
-      if (++this.#starts % startsBetweenLooks === 0 && startedAt - this.#yieldedAt >= yieldAfterMs)
-        return this.#yield();
+      if (this.#busyMs >= yieldAfterMs && this.#mayYield()) return this.#yield();
       this.#allowance--;
       this.#begin(backlog.next()!, startedAt);
-      if (backlog.ready > 0 && this.#running.length < this.#concurrency)
+      if (backlog.ready > 0 && this.#running.length < this.#concurrency) {
+        const before = startedAt;
         startedAt = this.environment.clock.monotonic();
+        this.#busyMs += startedAt - before;
+      }
     }
     if (backlog.waiting > 0) this.#letIn(startedAt);
     if ((backlog.ready === 0 && backlog.waiting === 0) || this.#allowance === 0)
@@ -272,20 +291,28 @@ export class TaskRunner implements BacklogHost {
     if (this.#running.length === 0) this.onStandstill();
   }
 
+  // A task that comes alone, when nothing runs, need not wait for a turn of the event loop: it most likely came with
+  // one. But any number may come alone in one turn.
+  #mayYield(): boolean {
+    return !this.#wasIdle || ++this.#startsFromIdle % startsBetweenYields === 0;
+  }
+
   /** Goes on after the event loop had its turn: timers, requests and a shutdown do not wait for an endless queue. */
   #yield(): void {
     this.#pumpIsDue = true;
-    this.#readings = 0;
+    this.#isYielding = true;
     this.environment.inScope(() =>
       setImmediate(() => {
-        this.#yieldedAt = this.environment.clock.monotonic();
+        this.#isYielding = false;
+        this.#busyMs = 0;
         this.#duePump();
       }),
     );
   }
 
   #letIn(now: number): void {
-    while (this.backlog.waiting > 0 && this.room > 0) this.backlog.letIn(now);
+    const { backlog } = this;
+    while (backlog.waiting > 0 && this.room(backlog.firstWaitsFor > now) > 0) backlog.letIn(now);
   }
 
   #begin(task: QueuedTask, now: number): void {
@@ -293,7 +320,7 @@ export class TaskRunner implements BacklogHost {
     const attempt = new AttemptContext(task, ++task.attempts, now);
     task.attempt = attempt;
     this.#running.push(task);
-    this.ends.tally.measured?.waits.add(Math.max(0, now - task.dueAt) / 1_000);
+    this.ends.tally.waited(now - task.dueAt);
     this.ends.events.started(task);
     this.#handler ??= this.environment.around(runTask);
     const handler = this.#handler === runTask ? task.run! : this.#handler;
@@ -308,25 +335,33 @@ export class TaskRunner implements BacklogHost {
   readonly #attemptEnded = (outcome: Outcome, attempt: AttemptContext): void => {
     const task = attempt.observer as QueuedTask;
     // One that was left behind after its timeout.
-    if (task.attempt !== attempt) return;
+    if (task.attempt !== attempt) {
+      this.#leftBehind--;
+      return;
+    }
     task.cancelGraceTimer?.();
     const now = this.environment.clock.monotonic();
+    this.#busyMs += now - attempt.startedAt;
     if (task.settled) {
-      // What became of one that was stuck is of interest to nobody any more, but that it has ended.
+      // One that was stuck: its task has settled, and what is left to tell is that the attempt has ended.
       this.#stuck--;
-      this.ends.tally.attempts[outcome.kind]++;
+      this.ends.lateEnd(task, outcome, attempt, now);
       task.unstick();
       task.attempt = undefined;
       this.#running.remove(task);
     } else this.#ended(task, outcome, attempt, now);
     // One that is due already may be there to let the event loop have its turn.
-    if (!this.#pumpIsDue) this.#pump(now);
+    if (this.#pumpIsDue) return;
+    this.#wasIdle = false;
+    this.#pump(now);
   };
 
   #ended(task: QueuedTask, outcome: Outcome, attempt: AttemptContext, now: number): void {
     task.attempt = undefined;
     this.#running.remove(task);
+    this.#deciding++;
     const delayMs = this.ends.attemptEnded(task, outcome, attempt, now);
+    this.#deciding--;
     if (delayMs === undefined) return;
     task.renew();
     task.dueAt = now + delayMs;
@@ -336,6 +371,7 @@ export class TaskRunner implements BacklogHost {
   /** Its attempt ran into its timeout and may go on beside the next one. */
   #leaveBehind(task: QueuedTask, attempt: AttemptContext): void {
     const outcome: Outcome = { kind: 'timed-out', error: attempt.abortedFor };
+    this.#leftBehind++;
     this.#ended(task, outcome, attempt, this.environment.clock.monotonic());
     this.#pumpSoon();
   }
@@ -372,7 +408,7 @@ export class TaskRunner implements BacklogHost {
     this.#pumpSoon();
   }
 
-  /** Its signal had aborted before it came. Its submitter is given it before anybody hears of it. */
+  /** In the middle of a submission, which is to be over before anybody hears of it. */
   #cancelAtOnce(task: QueuedTask, outcome: ReturnType<typeof cancelled>): void {
     task.settle(outcome, 'cancelled');
     this.ends.count(task, outcome);
@@ -381,11 +417,11 @@ export class TaskRunner implements BacklogHost {
   }
 
   /**
-   * The time, or that of a moment ago. While a pump is due, all that comes comes in one go, before anything can run:
-   * then the clock is read for some of them only.
+   * The time, or that of a moment ago. While a pump is due in a microtask, all that comes comes in one go, before
+   * anything can run: then the clock is read for some of them only.
    */
   #nowish(): number {
-    if (!this.#pumpIsDue || --this.#readings < 0) {
+    if (!this.#pumpIsDue || this.#isYielding || --this.#readings < 0) {
       this.#lastReading = this.environment.clock.monotonic();
       this.#readings = readingsSaved;
     }

@@ -29,8 +29,27 @@ export class TaskTally {
     'timed-out': 0,
     cancelled: 0,
   };
-  /** Distributions, for whoever wants them. */
-  measured: MeasuredTasks | undefined;
+  /** Distributions, for each that wants them. */
+  measured: readonly MeasuredTasks[] = [];
+
+  /** An attempt began, `waitMs` after it was due. */
+  waited(waitMs: number): void {
+    for (const { waits } of this.measured) waits.add(Math.max(0, waitMs) / 1_000);
+  }
+
+  attemptEnded(outcome: Outcome['kind'], durationMs: number): void {
+    this.attempts[outcome]++;
+    for (const { durations } of this.measured) durations.add(durationMs / 1_000);
+  }
+
+  settled(end: TaskEnd, attempts: number): void {
+    this.completed[end]++;
+    for (const measured of this.measured) measured.attempts.add(attempts);
+  }
+
+  marked(scope: string, action: string, outcome: 'success' | 'error', durationMs: number): void {
+    for (const { marks } of this.measured) marks?.add(scope, action, outcome, durationMs);
+  }
 }
 
 /** Distributions that metrics want to know of. */

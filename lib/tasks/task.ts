@@ -40,7 +40,10 @@ export type TaskStatus =
 
 /** A task that was given to a queue: how it stands, and how it ends. */
 export interface Task<Result = unknown> {
-  /** Id of the current attempt, or of the last one, as in its log lines. Each attempt has a new one. */
+  /**
+   * Id of the current attempt, as in its log lines; of the next one while it waits for that, and of the last one in
+   * the end. Each attempt has a new one.
+   */
   readonly id: string;
   /** The `name` option, or that of the function. */
   readonly name: string;
@@ -64,6 +67,8 @@ export interface Task<Result = unknown> {
    * does nothing. `reason` becomes the cause of the `TaskInterruptedError`.
    */
   cancel(reason?: unknown): boolean;
+  /** Who it is and how it stands, as plain data. */
+  toJSON(): object;
 }
 
 /** A task that runs. */

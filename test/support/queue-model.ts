@@ -98,11 +98,13 @@ export class QueueModel {
   /** Answers how a task is refused, if it is. */
   refuses(spec: Spec): 'TASK_QUEUE_CLOSED' | 'TASK_QUEUE_FULL' | undefined {
     if (this.phase !== 'open' && (this.phase !== 'stopping' || spec.delayMs > 0)) return 'TASK_QUEUE_CLOSED';
-    return !this.#hasRoom && this.options.overflow === 'reject' ? 'TASK_QUEUE_FULL' : undefined;
+    return !this.#hasRoom(spec.delayMs > 0) && this.options.overflow === 'reject'
+      ? 'TASK_QUEUE_FULL'
+      : undefined;
   }
 
   add(task: ModelTask): void {
-    const fits = this.#hasRoom;
+    const fits = this.#hasRoom(task.spec.delayMs > 0);
     if (!fits && this.options.overflow === 'drop-oldest') this.#dropOne();
     this.enqueued++;
     task.dueAt = this.now + task.spec.delayMs;
@@ -188,13 +190,16 @@ export class QueueModel {
     return this.phase === 'open' ? !this.paused : this.phase !== 'closed';
   }
 
-  get #room(): number {
+  /** Those that are due and can begin at once take no room, and are of no help to one that is to run later. */
+  #roomFor(later: boolean): number {
     const free = this.#isOpen ? Math.max(0, this.concurrency - this.running.length) : 0;
-    return this.options.maxQueued + free - this.ready.length - this.delayed.length;
+    const waiting = Math.max(0, this.ready.length - free);
+    const left = this.options.maxQueued - this.delayed.length - waiting;
+    return later ? left : left + Math.max(0, free - this.ready.length);
   }
 
-  get #hasRoom(): boolean {
-    return this.#room > 0 && this.waiting.length === 0;
+  #hasRoom(later: boolean): boolean {
+    return this.#roomFor(later) > 0 && this.waiting.length === 0;
   }
 
   #put(task: ModelTask, list: ModelTask[], status: TaskStatus): void {
@@ -246,7 +251,7 @@ export class QueueModel {
   }
 
   #pump(): void {
-    while (this.waiting.length > 0 && this.#room > 0) {
+    while (this.waiting.length > 0 && this.#roomFor(this.waiting[0]!.dueAt > this.now) > 0) {
       const task = this.waiting[0]!;
       this.#leave(task);
       this.#admit(task);

@@ -55,7 +55,7 @@ describe.each([
     });
     expect(isolatedErrors(fake)).toBe(6);
     expect(fake.logger.messages('error').filter((message) => message.includes('after()'))).toEqual([
-      'after() of task "render" in queue "mail" failed; the work goes on, further failures are counted',
+      'after() of a task in queue "mail" failed; the work goes on, further failures are counted',
     ]);
     expect(queue.snapshot().completed).toEqual({
       succeeded: 3,

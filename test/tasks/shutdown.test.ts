@@ -222,7 +222,7 @@ describe('shutdown', () => {
     await clock.settle();
     manual.attempt.succeed();
     const [one, two] = await Promise.all(both);
-    expect(two).toBe(one);
+    expect(two).toEqual(one);
     expect(await queue.shutdown()).toEqual({ orphans: [], durationMs: 0 });
     expect(clock.pending).toBe(0);
   });

@@ -35,6 +35,9 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
 
   onApplicationShutdown(): void {
     this.#off.forEach((off) => off());
+    // Of attempts that never ended.
+    this.#open.forEach((span) => span.end());
+    this.#open.clear();
   }
 
   readonly #around: MiddlewareFunction = (ctx, next) => {

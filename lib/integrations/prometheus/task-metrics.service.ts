@@ -7,14 +7,24 @@ import { type Pool, POOL } from '../../pool/index.js';
 import { attemptEnds, type TaskQueueChild, taskEnds } from '../../tasks/index.js';
 import { type DistributionMetric, isDistributionMetric } from './distribution-metric.js';
 import { onCollect } from './on-collect.js';
+import { type Fold, largest, leaveGauge, sum, tellGauge } from './shared-gauge.js';
 import { taskMetricNames as names } from './worker-metrics-options.js';
 
 type Labels = Record<string, string>;
 
-/** What a metric tells of a queue: a value for each of its series. */
-interface Reading {
-  readonly metric: Counter | Gauge;
-  readonly of: (queue: TaskQueueChild) => readonly (readonly [labels: Labels, value: number])[];
+type Values = readonly (readonly [labels: Labels, value: number])[];
+
+/** What a counter tells of a queue: a value for each of its series, which only grows. */
+interface Count {
+  readonly counter: Counter;
+  readonly of: (queue: TaskQueueChild) => Values;
+}
+
+/** What a gauge tells of a queue. `fold`: what the values of several apps in one process make together. */
+interface Level {
+  readonly gauge: Gauge;
+  readonly of: (queue: TaskQueueChild) => Values;
+  readonly fold: Fold;
 }
 
 /**
@@ -23,8 +33,8 @@ interface Reading {
  */
 @Injectable()
 export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
-  /** The series of each metric, with what they were told last. */
-  readonly #told = new Map<Counter | Gauge, Map<string, { readonly labels: Labels; value: number }>>();
+  /** What each series of the counters was told last. */
+  readonly #told = new Map<Counter, Map<string, number>>();
   readonly #off: (() => void)[] = [];
 
   constructor(
@@ -53,42 +63,47 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
         this.#measure(this.pool.child('task-queue', event.name) as TaskQueueChild);
       }),
       ...(isDistributionMetric(this.markDuration) ? [] : [this.#observeMarks(this.markDuration)]),
-      ...this.#readings().map((reading) => onCollect(reading.metric, () => this.#read(reading))),
+      ...this.#counts().map((count) => onCollect(count.counter, () => this.#count(count))),
+      ...this.#levels().map((level) => onCollect(level.gauge, () => this.#level(level))),
     );
   }
 
   onApplicationShutdown(): void {
-    this.#readings().forEach((reading) => this.#read(reading));
+    this.#counts().forEach((count) => this.#count(count));
     this.#off.forEach((off) => off());
     // What does not only grow is over with the app; another one in this process may go on.
-    for (const gauge of [this.running, this.stuck, this.queued, this.concurrency, this.oldestDueAge]) {
-      this.#told.get(gauge)?.forEach(({ labels }) => this.#tell(gauge, labels, 0));
-    }
+    for (const { gauge, fold } of this.#levels()) leaveGauge(gauge, this, fold);
   }
 
-  #readings(): Reading[] {
+  #counts(): Count[] {
     return [
-      { metric: this.enqueued, of: ({ runner }) => one(runner.ends.tally.enqueued) },
+      { counter: this.enqueued, of: ({ runner }) => one(runner.ends.tally.enqueued) },
       {
-        metric: this.attempts,
+        counter: this.attempts,
         of: ({ runner }) => attemptEnds.map((outcome) => [{ outcome }, runner.ends.tally.attempts[outcome]]),
       },
       {
-        metric: this.completed,
+        counter: this.completed,
         of: ({ runner }) => taskEnds.map((outcome) => [{ outcome }, runner.ends.tally.completed[outcome]]),
       },
-      { metric: this.running, of: ({ runner }) => one(runner.running) },
-      { metric: this.stuck, of: ({ runner }) => one(runner.stuck) },
+    ];
+  }
+
+  #levels(): Level[] {
+    return [
+      { gauge: this.running, of: ({ runner }) => one(runner.running), fold: sum },
+      { gauge: this.stuck, of: ({ runner }) => one(runner.stuck), fold: sum },
       {
-        metric: this.queued,
+        gauge: this.queued,
         of: ({ runner: { backlog } }) => [
           [{ state: 'ready' }, backlog.ready],
           [{ state: 'delayed' }, backlog.delayed],
           [{ state: 'waiting' }, backlog.waiting],
         ],
+        fold: sum,
       },
-      { metric: this.concurrency, of: ({ runner }) => one(runner.concurrency) },
-      { metric: this.oldestDueAge, of: ({ runner }) => one(runner.oldestDueMs / 1_000) },
+      { gauge: this.concurrency, of: ({ runner }) => one(runner.concurrency), fold: sum },
+      { gauge: this.oldestDueAge, of: ({ runner }) => one(runner.oldestDueMs / 1_000), fold: largest },
     ];
   }
 
@@ -103,7 +118,9 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
       attempts: new Distribution(this.completionAttempts.bounds),
       marks: this.#marksOf(queue),
     };
-    runner.ends.tally.measured = measured;
+    const { tally } = runner.ends;
+    // Beside those of a second registry.
+    tally.measured = [...tally.measured, measured];
     this.#off.push(
       this.wait.add({ queue }, measured.waits),
       this.duration.add({ queue }, measured.durations),
@@ -133,22 +150,25 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
 
   // Every series is there from the first reading on: a rate over a counter that appears with its first error misses
   // that error.
-  #read({ metric, of }: Reading): void {
+  #count({ counter, of }: Count): void {
+    let told = this.#told.get(counter);
+    if (told === undefined) this.#told.set(counter, (told = new Map()));
     for (const queue of this.#queues()) {
-      for (const [labels, value] of of(queue)) this.#tell(metric, { queue: queue.name, ...labels }, value);
+      for (const [own, value] of of(queue)) {
+        const labels = { queue: queue.name, ...own };
+        const key = JSON.stringify(labels);
+        counter.inc(labels, value - (told.get(key) ?? 0));
+        told.set(key, value);
+      }
     }
   }
 
-  // As a change, not as a value: another app in this process may have a queue of the same name.
-  #tell(metric: Counter | Gauge, labels: Labels, value: number): void {
-    let series = this.#told.get(metric);
-    if (series === undefined) this.#told.set(metric, (series = new Map()));
-    const key = Object.values(labels).join('\n');
-    const told = series.get(key)?.value ?? 0;
-    series.set(key, { labels, value });
-    const change = value === told ? 0 : value - told;
-    if (Number.isFinite(change)) metric.inc(labels, change);
-    else (metric as Gauge).set(labels, value);
+  #level({ gauge, of, fold }: Level): void {
+    for (const queue of this.#queues()) {
+      for (const [own, value] of of(queue)) {
+        tellGauge(gauge, { queue: queue.name, ...own }, this, value, fold);
+      }
+    }
   }
 }
 

@@ -1,0 +1,40 @@
+import type { Gauge } from 'prom-client';
+
+type Labels = Readonly<Record<string, string>>;
+
+interface Series {
+  readonly labels: Labels;
+  readonly shares: Map<object, number>;
+}
+
+// Of a gauge that several apps of one process share, each knows its own part only.
+const gauges = new WeakMap<Gauge, Map<string, Series>>();
+
+/** What the parts of several apps that share a gauge make together. */
+export type Fold = (values: readonly number[]) => number;
+
+export const sum: Fold = (values) => values.reduce((total, value) => total + value, 0);
+export const largest: Fold = (values) => Math.max(0, ...values);
+
+/** Sets the part of `owner`, and the gauge to what all parts make. */
+export function tellGauge(gauge: Gauge, labels: Labels, owner: object, value: number, fold: Fold): void {
+  const { shares } = seriesOf(gauge, labels);
+  shares.set(owner, value);
+  gauge.set(labels, fold([...shares.values()]));
+}
+
+/** Takes the parts of `owner` out of the gauge. */
+export function leaveGauge(gauge: Gauge, owner: object, fold: Fold): void {
+  for (const { labels, shares } of gauges.get(gauge)?.values() ?? []) {
+    if (shares.delete(owner)) gauge.set(labels, fold([...shares.values()]));
+  }
+}
+
+function seriesOf(gauge: Gauge, labels: Labels): Series {
+  let all = gauges.get(gauge);
+  if (all === undefined) gauges.set(gauge, (all = new Map()));
+  const key = JSON.stringify(labels);
+  let series = all.get(key);
+  if (series === undefined) all.set(key, (series = { labels, shares: new Map() }));
+  return series;
+}
