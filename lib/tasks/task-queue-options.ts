@@ -89,7 +89,8 @@ export const defaultQueueName = 'default';
 
 /** The part of a queue's options that is its own pool's. */
 export function poolOptionsOf(options: TaskQueueOptions): PoolOptions {
-  const given = poolOptionNames.filter((name) => options[name] !== undefined);
+  // What is no object is refused with the rest.
+  const given = poolOptionNames.filter((name) => (options as TaskQueueOptions | null)?.[name] !== undefined);
   return Object.fromEntries(given.map((name) => [name, options[name]]));
 }
 
@@ -98,7 +99,7 @@ export function resolveTaskQueueOptions(
   options: TaskQueueModuleOptions,
   report: (what: string, error: unknown) => void,
 ): ResolvedTaskQueueOptions {
-  const name: unknown = options.name ?? defaultQueueName;
+  const name: unknown = (options as TaskQueueModuleOptions | null)?.name ?? defaultQueueName;
   const owner = `task queue "${String(name)}"`;
   const reader = new OptionReader(owner, options, [...queueOptionNames, ...poolOptionNames]);
   if (typeof name !== 'string' || name.trim() === '') {

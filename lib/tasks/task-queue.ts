@@ -50,7 +50,12 @@ export class TaskQueue {
   constructor(options: TaskQueueModuleOptions, pool: Pool, origin: string);
   constructor(options: TaskQueueOptions = {}, pool?: Pool, origin = 'made by hand') {
     this.#ownsPool = pool === undefined;
-    this.pool = pool ?? new Pool(poolOptionsOf(options), `task queue "${options.name ?? defaultQueueName}"`);
+    this.pool =
+      pool ??
+      new Pool(
+        poolOptionsOf(options),
+        `task queue "${(options as TaskQueueOptions | null)?.name ?? defaultQueueName}"`,
+      );
     this.#options = resolveTaskQueueOptions(options, this.#report);
     this.#plain = plainTask(this.#options.policy);
     this.name = this.#options.name;

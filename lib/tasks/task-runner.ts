@@ -12,7 +12,8 @@ import type { RunningTask } from './task.js';
 
 // So long may tasks follow each other before the event loop gets its turn.
 const yieldAfterMs = 10;
-const startsBetweenYields = 64;
+const slowMs = 1;
+const startsBetweenLooks = 64;
 const readingsSaved = 31;
 
 /** Runs the tasks that are due, a few at a time and in order. */
@@ -32,11 +33,13 @@ export class TaskRunner implements BacklogHost {
   #deciding = 0;
   #pumpIsDue = false;
   #saturatedSince: number | undefined;
-  /** About how long attempts have lasted since the event loop last had its turn for this queue. */
+  /** How long attempts kept the processor busy as they began, since the event loop last had its turn for this queue. */
   #busyMs = 0;
   #isYielding = false;
-  #wasIdle = true;
-  #startsFromIdle = 0;
+  /** Whether the last attempt took its time, as one does that keeps the processor busy, or waits. */
+  #isSlow = false;
+  #starts = 0;
+  #yieldedAt = 0;
   #lastReading = 0;
   #readings = 0;
   /** Told whenever nothing runs. */
@@ -258,7 +261,6 @@ export class TaskRunner implements BacklogHost {
   #pumpSoon(): void {
     if (this.#pumpIsDue) return;
     this.#pumpIsDue = true;
-    this.#wasIdle = this.#running.length === 0;
     this.#readings = 0;
     // In the queue's own scope: what is set in motion here goes on for as long as there are tasks.
     this.environment.inScope(() => queueMicrotask(this.#duePump));
@@ -275,14 +277,15 @@ export class TaskRunner implements BacklogHost {
     let startedAt = now;
     if (backlog.waiting > 0) this.#letIn(now);
     while (backlog.ready > 0 && this.#running.length < this.#concurrency && this.#allowance > 0) {
-      if (this.#busyMs >= yieldAfterMs && this.#mayYield()) return this.#yield();
+      if (this.#mustYield(startedAt)) return this.#yield();
       this.#allowance--;
       this.#begin(backlog.next()!, startedAt);
-      if (backlog.ready > 0 && this.#running.length < this.#concurrency) {
-        const before = startedAt;
-        startedAt = this.environment.clock.monotonic();
-        this.#busyMs += startedAt - before;
-      }
+      const goesOn = backlog.ready > 0 && this.#running.length < this.#concurrency;
+      // What has taken no time so far is not asked how long it took.
+      if (!goesOn && !this.#isSlow) break;
+      const begunAt = startedAt;
+      startedAt = this.environment.clock.monotonic();
+      this.#busyMs += startedAt - begunAt;
     }
     if (backlog.waiting > 0) this.#letIn(startedAt);
     if ((backlog.ready === 0 && backlog.waiting === 0) || this.#allowance === 0)
@@ -291,10 +294,9 @@ export class TaskRunner implements BacklogHost {
     if (this.#running.length === 0) this.onStandstill();
   }
 
-  // A task that comes alone, when nothing runs, need not wait for a turn of the event loop: it most likely came with
-  // one. But any number may come alone in one turn.
-  #mayYield(): boolean {
-    return !this.#wasIdle || ++this.#startsFromIdle % startsBetweenYields === 0;
+  #mustYield(now: number): boolean {
+    if (this.#busyMs >= yieldAfterMs) return true;
+    return ++this.#starts % startsBetweenLooks === 0 && now - this.#yieldedAt >= yieldAfterMs;
   }
 
   /** Goes on after the event loop had its turn: timers, requests and a shutdown do not wait for an endless queue. */
@@ -305,6 +307,7 @@ export class TaskRunner implements BacklogHost {
       setImmediate(() => {
         this.#isYielding = false;
         this.#busyMs = 0;
+        this.#yieldedAt = this.environment.clock.monotonic();
         this.#duePump();
       }),
     );
@@ -341,7 +344,7 @@ export class TaskRunner implements BacklogHost {
     }
     task.cancelGraceTimer?.();
     const now = this.environment.clock.monotonic();
-    this.#busyMs += now - attempt.startedAt;
+    this.#isSlow = now - attempt.startedAt >= slowMs;
     if (task.settled) {
       // One that was stuck: its task has settled, and what is left to tell is that the attempt has ended.
       this.#stuck--;
@@ -351,9 +354,7 @@ export class TaskRunner implements BacklogHost {
       this.#running.remove(task);
     } else this.#ended(task, outcome, attempt, now);
     // One that is due already may be there to let the event loop have its turn.
-    if (this.#pumpIsDue) return;
-    this.#wasIdle = false;
-    this.#pump(now);
+    if (!this.#pumpIsDue) this.#pump(now);
   };
 
   #ended(task: QueuedTask, outcome: Outcome, attempt: AttemptContext, now: number): void {

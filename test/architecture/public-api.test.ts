@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import ts from 'typescript';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { requireFreshBuild } from '../support/dist.js';
 import { optionalPeers, packageJson, repository, subPaths } from '../support/repository.js';
@@ -15,6 +16,40 @@ and say in a changeset what it means.
 `;
 
 beforeAll(requireFreshBuild);
+
+const compilerOptions: ts.CompilerOptions = {
+  module: ts.ModuleKind.NodeNext,
+  moduleResolution: ts.ModuleResolutionKind.NodeNext,
+  target: ts.ScriptTarget.ES2023,
+  types: ['node'],
+  strict: true,
+  exactOptionalPropertyTypes: true,
+  noImplicitOverride: true,
+  experimentalDecorators: true,
+  skipLibCheck: false,
+  noEmit: true,
+};
+
+/**
+ * What the compiler of a user who checks the declarations of libraries says of ours. What these import from
+ * elsewhere is not ours to mend.
+ */
+function errorsOfDeclarations(types: string, before?: ts.Program): { errors: string[]; program: ts.Program } {
+  const program = ts.createProgram({
+    rootNames: [types],
+    options: compilerOptions,
+    ...(before && { oldProgram: before }),
+  });
+  const ours = program.getSourceFiles().filter(({ fileName }) => fileName.startsWith(`${repository}dist/`));
+  expect(ours.map(({ fileName }) => fileName)).toContain(types);
+  const errors = ours
+    .flatMap((file) => [...program.getSyntacticDiagnostics(file), ...program.getSemanticDiagnostics(file)])
+    .map(
+      ({ file, messageText }) =>
+        `${file?.fileName.slice(repository.length)}: ${ts.flattenDiagnosticMessageText(messageText, '\n')}`,
+    );
+  return { errors, program };
+}
 
 describe('the public API', () => {
   it('is the reviewed one', () => {
@@ -42,5 +77,21 @@ describe('the public API', () => {
       expect(needed.length).toBeGreaterThan(0);
       expect(needed.filter((name) => !name.startsWith('node:') && !given.has(name))).toEqual([]);
     },
+  );
+
+  it.each(['import', 'require'] as const)(
+    'compiles for users who check the declarations of libraries (%s)',
+    (system) => {
+      let before: ts.Program | undefined;
+      for (const { name, ...entry } of subPaths) {
+        const { errors, program } = errorsOfDeclarations(
+          ts.sys.resolvePath(`${repository}${entry[system].types}`),
+          before,
+        );
+        expect(errors, name).toEqual([]);
+        before = program;
+      }
+    },
+    60_000,
   );
 });

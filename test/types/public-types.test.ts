@@ -8,6 +8,13 @@ import {
   type MiddlewareReference,
   type RunnableWorker,
   type StopReport,
+  type Task,
+  type TaskContext,
+  type TaskMiddleware,
+  type TaskMiddlewareReference,
+  type TaskOutcome,
+  TaskQueue,
+  TaskQueueModule,
   type WorkContext,
   Worker,
   type WorkerContext,
@@ -122,6 +129,108 @@ describe('the pool', () => {
   it('tells events apart by their type', () => {
     expectTypeOf<Extract<WorkEvent, { type: 'failed' }>['error']['message']>().toEqualTypeOf<string>();
     expectTypeOf<Extract<WorkEvent, { type: 'started' }>['restart']>().toEqualTypeOf<boolean>();
+  });
+});
+
+describe('a task queue', () => {
+  const yes = (): boolean => true;
+
+  it('answers what a task gives, however it gives it', () => {
+    unrun((queue = {} as TaskQueue) => {
+      expectTypeOf(queue.enqueue(async () => 1).done).toEqualTypeOf<Promise<number>>();
+      expectTypeOf(queue.enqueue(() => 'text')).toEqualTypeOf<Task<string>>();
+      expectTypeOf(queue.enqueue(() => {})).toEqualTypeOf<Task<void>>();
+      expectTypeOf(queue.enqueue((ctx) => ctx.sleep('1s')).done).toEqualTypeOf<Promise<void>>();
+      expectTypeOf(queue.enqueue(() => (yes() ? 1 : Promise.resolve('s')))).toEqualTypeOf<
+        Task<number | string>
+      >();
+      expectTypeOf(queue.submit(async () => 1)).toEqualTypeOf<void>();
+      // @ts-expect-error what a function returns is no function
+      queue.enqueue(Promise.resolve(1));
+      // @ts-expect-error a slip of the pen
+      queue.enqueue(async () => 1, { maxAttempt: 3 });
+    });
+  });
+
+  it('takes many tasks, which may give different things', () => {
+    unrun((queue = {} as TaskQueue) => {
+      expectTypeOf(queue.enqueueMany([async () => 1, async () => 'a'])).toEqualTypeOf<
+        readonly Task<number | string>[]
+      >();
+      expectTypeOf(queue.enqueueMany([async () => 1, () => 2])).toEqualTypeOf<readonly Task<number>[]>();
+      expectTypeOf(queue.enqueueMany(new Set([async () => 1]))).toEqualTypeOf<readonly Task<number>[]>();
+      queue.enqueueMany([async (ctx) => expectTypeOf(ctx).toEqualTypeOf<TaskContext>()], { maxAttempts: 2 });
+    });
+  });
+
+  it('takes options that may be undefined, as callers pass on what they were given', () => {
+    unrun((queue = {} as TaskQueue, signal?: AbortSignal, name?: string, notBefore?: Date) => {
+      queue.enqueue(async () => 1, { signal });
+      queue.submit(async () => 1, { signal, name, scope: name, notBefore, delay: undefined });
+      queue.enqueueMany([async () => 1], { signal, priority: undefined, after: undefined });
+    });
+  });
+
+  it('tells after() how the task ended', () => {
+    unrun((queue = {} as TaskQueue) => {
+      queue.enqueue(async () => 1, {
+        after: (outcome) => {
+          expectTypeOf(outcome).toEqualTypeOf<TaskOutcome<number>>();
+          if (outcome.kind === 'succeeded') expectTypeOf(outcome.value).toEqualTypeOf<number>();
+          if (outcome.kind === 'failed') expectTypeOf(outcome.error).toEqualTypeOf<unknown>();
+          // @ts-expect-error only one that succeeded has a value
+          return outcome.value;
+        },
+      });
+      queue.enqueueMany([async () => 1, async () => 'a'], {
+        after: async (outcome) => {
+          if (outcome.kind === 'succeeded') expectTypeOf(outcome.value).toEqualTypeOf<number | string>();
+        },
+      });
+      queue.submit(async () => 1, {
+        after: (outcome) => {
+          if (outcome.kind === 'succeeded') expectTypeOf(outcome.value).toEqualTypeOf<unknown>();
+        },
+      });
+    });
+  });
+
+  it('takes middlewares that know of tasks, and those of workers too', () => {
+    class Injected {
+      constructor(readonly dependency: Date) {}
+      use(_ctx: TaskContext, next: () => Promise<unknown>): Promise<unknown> {
+        return next();
+      }
+    }
+    const ofAll: WorkerMiddleware = { use: (_ctx, next) => next() };
+    const ofTasks: TaskMiddleware = {
+      use: (ctx, next) => (ctx.task === 'mail' ? next() : Promise.resolve()),
+    };
+    unrun(() => [
+      new TaskQueue({
+        middlewares: [
+          (ctx, next) => {
+            expectTypeOf(ctx).toEqualTypeOf<TaskContext>();
+            expectTypeOf(ctx.task).toEqualTypeOf<string>();
+            return next();
+          },
+          async (ctx, next) => (ctx.attempt > 1 ? next() : undefined),
+          (_ctx: WorkContext, next) => next(),
+          ofAll,
+          ofTasks,
+        ],
+      }),
+      TaskQueueModule.register({ middlewares: [(ctx, next) => (ctx.task === '' ? ctx : next()) as never] }),
+      // @ts-expect-error not a middleware
+      new TaskQueue({ middlewares: [{ handle: () => {} }] }),
+    ]);
+    expectTypeOf<WorkerMiddleware>().toExtend<TaskMiddlewareReference>();
+    expectTypeOf<MiddlewareReference>().toExtend<TaskMiddlewareReference>();
+    expectTypeOf<typeof Injected>().toExtend<TaskMiddlewareReference>();
+    // A middleware of tasks is none of the pool, which has workers too.
+    expectTypeOf<
+      (ctx: TaskContext, next: () => Promise<unknown>) => Promise<unknown>
+    >().not.toExtend<MiddlewareReference>();
   });
 });
 

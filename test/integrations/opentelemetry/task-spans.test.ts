@@ -9,7 +9,7 @@ import {
 import { WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { FakeClock } from 'nestjs-worker/testing';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { bootContext, poolOf } from '../../support/nest.js';
+import { bootContext, poolOf, signal } from '../../support/nest.js';
 import { activeSpan, parentOf, spansOfThisFile } from './spans.js';
 
 const spans = spansOfThisFile();
@@ -115,5 +115,72 @@ describe('An attempt of a task', () => {
     await closed;
     expect(spans.ended('task hang')[0]?.status).toMatchObject({ code: SpanStatusCode.ERROR });
     expect(spans.begun).toBe(spans.ended().length);
+  });
+
+  const stuckAfter = { timeout: '1s', abortGrace: '2s' } as const;
+
+  it('ends its span when it ends, long after its task was given up as stuck', async () => {
+    const { queue } = await boot(stuckAfter);
+    const gate = signal();
+    const task = queue.enqueue(() => gate.promise, { name: 'hang' });
+    await clock.advance('3s');
+    expect(task.status).toBe('stuck');
+    await expect(task.done).rejects.toThrow(/timeout/i);
+    expect(spans).toMatchObject({ begun: 1 });
+    expect(spans.ended()).toEqual([]);
+    gate.resolve();
+    await queue.onIdle();
+    expect(spans.ended('task hang')).toHaveLength(1);
+    expect(spans.ended('task hang')[0]?.status.code).toBe(SpanStatusCode.ERROR);
+  });
+
+  it('ends its span at its end too where it was cancelled, and stuck, and fails', async () => {
+    const { queue } = await boot(stuckAfter);
+    const gate = signal();
+    const task = queue.enqueue(() => gate.promise, { name: 'hang', timeout: Infinity });
+    await clock.settle();
+    task.cancel();
+    await clock.advance('2s');
+    expect(task.status).toBe('stuck');
+    expect(spans.ended()).toEqual([]);
+    gate.reject(new Error('torn'));
+    await queue.onIdle();
+    expect(spans.ended('task hang')).toHaveLength(1);
+    expect(spans.begun).toBe(1);
+  });
+
+  it('ends its span with the app, where it is stuck for good', async () => {
+    const { app, queue } = await boot(stuckAfter);
+    const forever = new Promise<void>(() => {});
+    const task = queue.enqueue(() => forever, { name: 'hang' });
+    await clock.advance('3s');
+    expect(task.status).toBe('stuck');
+    queue.submit(async () => {}, { name: 'walk' });
+    await clock.settle();
+    const closed = app.close();
+    await clock.advance('25s');
+    await closed;
+    expect(spans.ended('task hang')).toHaveLength(1);
+    expect(spans.ended('task hang')[0]?.status.code).toBe(SpanStatusCode.ERROR);
+    expect(spans.begun).toBe(2);
+    expect(spans.ended()).toHaveLength(2);
+  });
+
+  it('ends its span once where it is left behind, and the next runs beside it', async () => {
+    const { queue } = await boot({ timeout: '1s', overlap: true, maxAttempts: 2, backoff: 'none' });
+    const gate = signal();
+    const task = queue.enqueue(async ({ attempt }) => (attempt === 1 ? gate.promise : undefined), {
+      name: 'hang',
+    });
+    await clock.advance('1s');
+    await task.done;
+    expect(spans.ended('task hang').map(({ status }) => status.code)).toEqual([
+      SpanStatusCode.ERROR,
+      SpanStatusCode.UNSET,
+    ]);
+    gate.resolve();
+    await queue.onIdle();
+    expect(spans.ended()).toHaveLength(2);
+    expect(spans.begun).toBe(2);
   });
 });

@@ -10,7 +10,7 @@ import {
 import { taskMetricNames, WorkerMetricsModule } from 'nestjs-worker/prometheus';
 import { FakeClock } from 'nestjs-worker/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { bootContext, signal } from '../../support/nest.js';
+import { bootContext, moduleNamed, signal } from '../../support/nest.js';
 import { scrape } from './samples.js';
 
 let clock: FakeClock;
@@ -198,5 +198,167 @@ describe('the metrics of a task queue', () => {
     await late.onIdle();
     expect((await scrape()).get('task_enqueued_total{queue="late"}')).toBe(1);
     expect((await scrape()).get('task_duration_seconds_count{queue="late"}')).toBe(1);
+  });
+});
+
+describe('the metrics of a task queue in two registries of one app', () => {
+  const bootWithTwo = async (marks: 'histogram' | 'summary') => {
+    const a = new Registry();
+    const b = new Registry();
+    const modules = [
+      moduleNamed('OfA', { imports: [WorkerMetricsModule.register({ registry: a, taskBuckets: [1] })] }),
+      moduleNamed('OfB', {
+        imports: [WorkerMetricsModule.register({ registry: b, taskBuckets: [4], marks })],
+      }),
+    ];
+    const metrics = moduleNamed('Metrics', { imports: modules });
+    return { a, b, ...(await boot({ concurrency: 3, maxAttempts: 2 }, metrics)) };
+  };
+
+  const exercise = async (queue: TaskQueue): Promise<void> => {
+    queue.submit(
+      async (ctx) => {
+        await ctx.sleep('2s');
+        ctx.mark('fetched');
+        if (ctx.attempt === 1) throw new Error('no paper');
+      },
+      { name: 'print' },
+    );
+    await clock.advance('2s');
+    await clock.advance('2s');
+    await queue.onIdle();
+  };
+
+  /** What is the same in both. */
+  const counted = {
+    'task_enqueued_total{queue="mail"}': 1,
+    'task_attempts_total{queue="mail",outcome="failed"}': 1,
+    'task_attempts_total{queue="mail",outcome="succeeded"}': 1,
+    'task_completed_total{queue="mail",outcome="succeeded"}': 1,
+    'task_concurrency{queue="mail"}': 3,
+    'task_running{queue="mail"}': 0,
+    'task_wait_seconds_count{queue="mail"}': 2,
+    'task_duration_seconds_count{queue="mail"}': 2,
+    'task_duration_seconds_sum{queue="mail"}': 4,
+    'task_completion_attempts_sum{queue="mail"}': 2,
+    'task_mark_duration_seconds_count{queue="mail",scope="print",action="fetched",outcome="success"}': 2,
+    'task_mark_duration_seconds_sum{queue="mail",scope="print",action="fetched",outcome="success"}': 4,
+  };
+
+  it.each(['histogram', 'summary'] as const)('are whole in both, whose marks may be a %s', async (marks) => {
+    const { a, b, queue } = await bootWithTwo(marks);
+    await exercise(queue);
+    // One is read more often than the other.
+    await scrape(a);
+    const samples = { a: await scrape(a), b: await scrape(b) };
+    expect(Object.fromEntries(samples.a)).toMatchObject({
+      ...counted,
+      'task_duration_seconds_bucket{le="1",queue="mail"}': 0,
+      'task_duration_seconds_bucket{le="+Inf",queue="mail"}': 2,
+    });
+    expect(Object.fromEntries(samples.b)).toMatchObject({
+      ...counted,
+      'task_duration_seconds_bucket{le="4",queue="mail"}': 2,
+    });
+    expect(await register.metrics()).not.toContain('task_');
+  });
+
+  it('are emptied and left in one without a trace in the other', async () => {
+    const { a, b, app, queue } = await bootWithTwo('histogram');
+    await exercise(queue);
+    await scrape(a);
+    a.resetMetrics();
+    expect((await scrape(a)).get('task_duration_seconds_count{queue="mail"}')).toBe(0);
+    expect(Object.fromEntries(await scrape(b))).toMatchObject(counted);
+    await exercise(queue);
+    expect(Object.fromEntries(await scrape(a))).toMatchObject(counted);
+    expect((await scrape(b)).get('task_enqueued_total{queue="mail"}')).toBe(2);
+    await app.close();
+    for (const [registry, tasks] of [[a, 1] as const, [b, 2] as const]) {
+      const samples = await scrape(registry);
+      expect(samples.get('task_completed_total{queue="mail",outcome="succeeded"}')).toBe(tasks);
+      expect(samples.get('task_duration_seconds_count{queue="mail"}')).toBe(2 * tasks);
+      expect(samples.get('task_concurrency{queue="mail"}')).toBe(0);
+    }
+  });
+});
+
+describe('the gauges of a task queue', () => {
+  const gauge = async (metric: string): Promise<number | undefined> =>
+    (await scrape()).get(`${metric}{queue="mail"}`);
+
+  it('are right at the next reading after the registry was emptied while tasks run', async () => {
+    const { app, queue } = await boot({ concurrency: 2, maxQueued: 5 });
+    const gates = [signal(), signal(), signal()];
+    gates.forEach(({ promise }) => queue.submit(() => promise));
+    await clock.settle();
+    expect(await gauge('task_running')).toBe(2);
+
+    register.resetMetrics();
+    expect(await gauge('task_running')).toBe(2);
+    expect(await gauge('task_concurrency')).toBe(2);
+    expect((await scrape()).get('task_queued{queue="mail",state="ready"}')).toBe(1);
+
+    register.resetMetrics();
+    queue.concurrency = 1;
+    for (const [ended, { resolve }] of gates.entries()) {
+      resolve();
+      await clock.settle();
+      expect(await gauge('task_running')).toBe(ended === 2 ? 0 : 1);
+      register.resetMetrics();
+    }
+    expect(await gauge('task_running')).toBe(0);
+    expect(await gauge('task_concurrency')).toBe(1);
+
+    register.resetMetrics();
+    await app.close();
+    expect(await gauge('task_running')).toBe(0);
+    expect(await gauge('task_concurrency')).toBe(0);
+  });
+
+  it('are those of all apps together that have a queue of this name', async () => {
+    const gate = signal();
+    const first = await boot({ concurrency: 1 });
+    const second = await boot({ concurrency: 2 });
+    first.queue.submit(() => gate.promise);
+    first.queue.submit(async () => {});
+    await clock.advance('60s');
+    for (let n = 0; n < 3; n++) second.queue.submit(() => gate.promise);
+    await clock.advance('30s');
+    expect(await gauge('task_running')).toBe(3);
+    expect(await gauge('task_concurrency')).toBe(3);
+    expect(await gauge('task_oldest_due_age_seconds')).toBe(90);
+    expect((await scrape()).get('task_queued{queue="mail",state="ready"}')).toBe(2);
+
+    gate.resolve();
+    await clock.settle();
+    expect(await gauge('task_running')).toBe(0);
+    expect(await gauge('task_oldest_due_age_seconds')).toBe(0);
+  });
+
+  it('tell the age of the older app whichever was there first', async () => {
+    const gate = signal();
+    const young = await boot({ concurrency: 1 });
+    const old = await boot({ concurrency: 1 });
+    old.queue.submit(() => gate.promise);
+    old.queue.submit(async () => {});
+    await clock.advance('60s');
+    young.queue.submit(() => gate.promise);
+    young.queue.submit(async () => {});
+    await clock.advance('30s');
+    expect(await gauge('task_oldest_due_age_seconds')).toBe(90);
+    gate.resolve();
+    await old.app.close();
+    expect(await gauge('task_oldest_due_age_seconds')).toBe(0);
+  });
+
+  it('are those of the other app once an unlimited one has closed', async () => {
+    const unlimited = await boot({ concurrency: Infinity });
+    await boot({ concurrency: 5 });
+    expect(await register.metrics()).toContain('task_concurrency{queue="mail"} +Inf');
+    await unlimited.app.close();
+    expect(await gauge('task_concurrency')).toBe(5);
+    register.resetMetrics();
+    expect(await gauge('task_concurrency')).toBe(5);
   });
 });
