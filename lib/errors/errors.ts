@@ -89,8 +89,8 @@ export class PoolOptionsConflictError extends WorkError {
   constructor(differing: readonly string[]) {
     super(
       `The pool of workers and queues was configured twice with different options (${differing.join(', ')}). There ` +
-        'is one pool in an app: call forRoot() or forRootAsync() once, in the root module, of WorkerModule or of ' +
-        'TaskQueueModule, and import plain WorkerModule elsewhere.',
+        'is one pool in an app: call forRoot() or forRootAsync() of WorkerModule, or forRoot() of TaskQueueModule, ' +
+        'once, in the root module, and import plain WorkerModule elsewhere.',
     );
   }
 }

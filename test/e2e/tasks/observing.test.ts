@@ -340,7 +340,7 @@ describe("In Nest's log", () => {
     for (let n = 0; n < 3; n++) await queue.enqueue(() => n, options).done;
     await queue.onIdle();
     expect(logger.texts('error')).toEqual([
-      'after() of task "welcome" in queue "mail" failed; the work goes on, further failures are counted',
+      'after() of a task in queue "mail" failed; the work goes on, further failures are counted',
     ]);
     expect(poolOf(app).snapshot().isolatedErrors).toBe(3);
   });
