@@ -116,10 +116,10 @@ export class TaskQueue {
   }
 
   /** Enqueues all of them, or none: where there is no room for all it throws as `submit()` does. */
-  enqueueMany<Return>(
-    runs: Iterable<(ctx: TaskContext) => Return>,
-    options?: TaskOptions<Awaited<Return>>,
-  ): readonly Task<Awaited<Return>>[] {
+  enqueueMany<Run extends (ctx: TaskContext) => unknown>(
+    runs: Iterable<Run>,
+    options?: TaskOptions<Awaited<ReturnType<Run>>>,
+  ): readonly Task<Awaited<ReturnType<Run>>>[] {
     const all = [...runs];
     all.forEach((run) => this.#checkFunction(run));
     const resolved = this.#resolve(options as TaskOptions | undefined);
@@ -128,7 +128,7 @@ export class TaskQueue {
     if (this.#options.overflow === 'reject' && all.length > Math.max(0, this.#runner.room(later))) {
       throw new TaskQueueFullError(this.name, this.#options.maxQueued);
     }
-    return all.map((run) => this.#add<Awaited<Return>>(run, resolved));
+    return all.map((run) => this.#add<Awaited<ReturnType<Run>>>(run, resolved));
   }
 
   /** Begins no further attempt until `resume()`. What runs goes on. */

@@ -117,13 +117,13 @@ const contenders = {
 };
 
 /** `tracked`: with an AsyncLocalStorage in use, as in every app with request ids, tracing or a request's logger. */
-async function settle({ contender, tasks, tracked = false, samples = 3, ...parameters }) {
+async function settle({ contender, tasks, tracked = false, ...parameters }) {
   const run = async () => {
     const round = await contenders[contender](parameters);
-    const total = Math.max(tasks, parameters.atLeast ?? 300_000);
-    const rounds = Math.round(total / tasks);
+    const rounds = Math.ceil((parameters.atLeast ?? 200_000) / tasks);
+    const samples = tasks > 1_000 ? 1 : 3;
     // Warm: what is measured is the queue, not the compiler.
-    for (let done = 0; done < 200_000; done += Math.min(tasks, 100_000))
+    for (let done = 0; done < (parameters.warm ?? 200_000); done += Math.min(tasks, 100_000))
       await round(Math.min(tasks, 100_000));
     const times = [];
     for (let sample = 0; sample < samples; sample++) {

@@ -7,8 +7,11 @@ interface Series {
   readonly shares: Map<object, number>;
 }
 
-// Of a gauge that several apps of one process share, each knows its own part only.
-const gauges = new WeakMap<Gauge, Map<string, Series>>();
+// Of a gauge that several apps of one process share, each knows its own part only. On globalThis: they may have
+// different copies of this package.
+const key = Symbol.for('nestjs-worker:shared-gauges:v1');
+const shared = globalThis as { [key]?: WeakMap<Gauge, Map<string, Series>> };
+const gauges = (shared[key] ??= new WeakMap());
 
 /** What the parts of several apps that share a gauge make together. */
 export type Fold = (values: readonly number[]) => number;
@@ -33,8 +36,8 @@ export function leaveGauge(gauge: Gauge, owner: object, fold: Fold): void {
 function seriesOf(gauge: Gauge, labels: Labels): Series {
   let all = gauges.get(gauge);
   if (all === undefined) gauges.set(gauge, (all = new Map()));
-  const key = JSON.stringify(labels);
-  let series = all.get(key);
-  if (series === undefined) all.set(key, (series = { labels, shares: new Map() }));
+  const name = JSON.stringify(labels);
+  let series = all.get(name);
+  if (series === undefined) all.set(name, (series = { labels, shares: new Map() }));
   return series;
 }
