@@ -2,7 +2,7 @@ export type { Closable } from './application-shutdown.js';
 export type { Child, ChildSnapshot, StopRequest } from './child.js';
 export { shareClass } from './shared-class.js';
 export { NestWorkLogger } from './nest-logger.service.js';
-export { Pool, type PoolSnapshot, type PoolStatus } from './pool.js';
+export { isPool, Pool, type PoolSnapshot, type PoolStatus } from './pool.js';
 export {
   type MiddlewareClass,
   type MiddlewareReference,

@@ -45,6 +45,13 @@ import {
 import type { Quiescence } from './quiescence.js';
 import { stopChildren, type StopReport } from './stop-children.js';
 
+const brand = Symbol.for('nestjs-worker:pool-brand:v1');
+
+/** Whether `value` is a pool, of this copy of the package or of another that is loaded. */
+export function isPool(value: object): value is Pool {
+  return brand in value;
+}
+
 /** Where a pool stands. `closed` is for ever: the app that it belonged to has shut down. */
 export type PoolStatus = 'idle' | 'started' | 'draining' | 'stopped' | 'closed';
 
@@ -65,6 +72,8 @@ export interface PoolSnapshot {
  * time budget for all children, after which those that still run are named and left behind.
  */
 export class Pool implements SupervisorEnvironment {
+  /** Tells a pool of either copy of this package. */
+  readonly [brand] = true;
   /** About children. */
   readonly events: EventEmitter<WorkEvent>;
   /** About single tasks and jobs, of which there may be a million a minute: made only where somebody wants them. */

@@ -6,7 +6,7 @@ import { LinkedList } from './linked-list.js';
 import { QueuedTask, type TaskHost } from './queued-task.js';
 import { ReadyTasks } from './ready-tasks.js';
 import type { Waiting } from './run-queue.js';
-import type { ResolvedTaskOptions } from './task-options.js';
+import { isLater, type ResolvedTaskOptions } from './task-options.js';
 import type { TaskStatus } from './task.js';
 
 /** What a backlog needs from its queue. */
@@ -50,9 +50,10 @@ export class Backlog {
     return this.#ready.length + this.#delayed.length + this.#waiting.length;
   }
 
-  /** When the first one that waits for room is due; `Infinity` where none does. */
-  get firstWaitsFor(): number {
-    return this.#waiting.first?.dueAt ?? Infinity;
+  /** Whether the first one that waits for room was to run later. */
+  get firstIsLater(): boolean {
+    const first = this.#waiting.first?.options;
+    return first !== undefined && isLater(first);
   }
 
   /** Since when the one that has waited longest is due; `Infinity` where none is. */

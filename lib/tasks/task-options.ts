@@ -202,3 +202,8 @@ function isSignal(value: unknown): boolean {
   const { addEventListener, aborted } = (value ?? {}) as Partial<AbortSignal>;
   return typeof addEventListener === 'function' && typeof aborted === 'boolean';
 }
+
+/** Whether a task is to wait for a time, and so takes room also where it could begin at once. */
+export function isLater({ delayMs, notBefore }: ResolvedTaskOptions): boolean {
+  return delayMs > 0 || notBefore !== undefined;
+}

@@ -4,7 +4,13 @@ import type { Handler } from '../execution/index.js';
 import { Pool, Quiescence, type StopReport } from '../pool/index.js';
 import { CarriedRun } from './carried-run.js';
 import type { QueuedTask } from './queued-task.js';
-import { plainTask, type ResolvedTaskOptions, resolveTaskOptions, type TaskOptions } from './task-options.js';
+import {
+  isLater,
+  plainTask,
+  type ResolvedTaskOptions,
+  resolveTaskOptions,
+  type TaskOptions,
+} from './task-options.js';
 import { TaskQueueChild } from './task-queue-child.js';
 import {
   checkConcurrency,
@@ -124,7 +130,7 @@ export class TaskQueue {
     all.forEach((run) => this.#checkFunction(run));
     const resolved = this.#resolve(options as TaskOptions | undefined);
     this.child.checkAccepts(resolved);
-    const later = resolved.delayMs > 0 || resolved.notBefore !== undefined;
+    const later = isLater(resolved);
     if (this.#options.overflow === 'reject' && all.length > Math.max(0, this.#runner.room(later))) {
       throw new TaskQueueFullError(this.name, this.#options.maxQueued);
     }
@@ -206,8 +212,7 @@ export class TaskQueue {
 
   #add<Result>(run: TaskFunction, resolved: ResolvedTaskOptions): QueuedTask<Result> {
     // For one that will never run nothing is dropped or refused.
-    const later = resolved.delayMs > 0 || resolved.notBefore !== undefined;
-    const fits = resolved.signal?.aborted === true || this.#makeRoom(later);
+    const fits = resolved.signal?.aborted === true || this.#makeRoom(isLater(resolved));
     return this.#runner.add(this.#carry(run), resolved, fits) as QueuedTask<Result>;
   }
 

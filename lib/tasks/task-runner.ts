@@ -315,7 +315,7 @@ export class TaskRunner implements BacklogHost {
 
   #letIn(now: number): void {
     const { backlog } = this;
-    while (backlog.waiting > 0 && this.room(backlog.firstWaitsFor > now) > 0) backlog.letIn(now);
+    while (backlog.waiting > 0 && this.room(backlog.firstIsLater) > 0) backlog.letIn(now);
   }
 
   #begin(task: QueuedTask, now: number): void {

@@ -8,7 +8,7 @@ import {
   WorkerWithoutRunError,
 } from '../errors/index.js';
 import type { WorkEvent } from '../events/index.js';
-import { type Closable, Pool, type PoolSnapshot, type StopReport } from '../pool/index.js';
+import { type Closable, isPool, Pool, type PoolSnapshot, type StopReport } from '../pool/index.js';
 import type { ResolvedSupervision } from '../supervision/index.js';
 import { IsolatedObservable } from './isolated-observable.js';
 import type { RunnableWorker } from './runnable-worker.js';
@@ -43,7 +43,7 @@ export class WorkerPool {
   /** @internal */
   constructor(pool: Pool);
   constructor(options: WorkerPoolOptions | Pool = {}) {
-    this.pool = options instanceof Pool ? options : new Pool(options);
+    this.pool = isPool(options) ? options : new Pool(options);
   }
 
   /**

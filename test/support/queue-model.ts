@@ -251,7 +251,7 @@ export class QueueModel {
   }
 
   #pump(): void {
-    while (this.waiting.length > 0 && this.#roomFor(this.waiting[0]!.dueAt > this.now) > 0) {
+    while (this.waiting.length > 0 && this.#roomFor(this.waiting[0]!.spec.delayMs > 0) > 0) {
       const task = this.waiting[0]!;
       this.#leave(task);
       this.#admit(task);
