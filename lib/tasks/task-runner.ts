@@ -98,7 +98,9 @@ export class TaskRunner implements BacklogHost {
     const { ready, delayed } = this.backlog;
     const free = this.#allowance === 0 ? 0 : Math.max(0, this.#concurrency - this.#running.length);
     const left = this.maxQueued - delayed - Math.max(0, ready - free);
-    return later || ready >= free ? left : left + free - ready;
+    // Where nothing may wait, what is to run later takes a place: there would never be room for it.
+    const counts = later && this.maxQueued > 0;
+    return counts || ready >= free ? left : left + free - ready;
   }
 
   /** Whether one more such task fits in. Those that wait for room go first. */

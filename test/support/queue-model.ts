@@ -195,7 +195,8 @@ export class QueueModel {
     const free = this.#isOpen ? Math.max(0, this.concurrency - this.running.length) : 0;
     const waiting = Math.max(0, this.ready.length - free);
     const left = this.options.maxQueued - this.delayed.length - waiting;
-    return later ? left : left + Math.max(0, free - this.ready.length);
+    const counts = later && this.options.maxQueued > 0;
+    return counts ? left : left + Math.max(0, free - this.ready.length);
   }
 
   #hasRoom(later: boolean): boolean {
