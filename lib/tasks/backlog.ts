@@ -26,7 +26,9 @@ export class Backlog {
   readonly #host: BacklogHost;
   readonly #ready = new ReadyTasks();
   readonly #delayed: DelayedTasks;
+  /** For room: those that are due, which a free place will do for, and those that are to run later. */
   readonly #waiting = new LinkedList<QueuedTask>();
+  readonly #waitingForLater = new LinkedList<QueuedTask>();
 
   constructor(host: BacklogHost) {
     this.#host = host;
@@ -43,22 +45,22 @@ export class Backlog {
 
   /** How many wait for room. */
   get waiting(): number {
-    return this.#waiting.length;
+    return this.#waiting.length + this.#waitingForLater.length;
   }
 
   get size(): number {
-    return this.#ready.length + this.#delayed.length + this.#waiting.length;
+    return this.#ready.length + this.#delayed.length + this.waiting;
   }
 
-  /** Whether the first one that waits for room was to run later. */
-  get firstIsLater(): boolean {
-    const first = this.#waiting.first?.options;
-    return first !== undefined && isLater(first);
+  /** Whether any that is due, or is to run `later`, waits for room. */
+  isAwaited(later: boolean): boolean {
+    return this.#waitingOf(later).length > 0;
   }
 
   /** Since when the one that has waited longest is due; `Infinity` where none is. */
   get oldestDueAt(): number {
-    return Math.min(this.#ready.oldestDueAt, this.#waiting.first?.dueAt ?? Infinity);
+    const waiting = [this.#waiting, this.#waitingForLater].map(({ first }) => first?.dueAt ?? Infinity);
+    return Math.min(this.#ready.oldestDueAt, ...waiting);
   }
 
   /** Adds what has no options of its own and nobody wants to hear of again. */
@@ -78,12 +80,12 @@ export class Backlog {
   /** Adds a task for which there is no room. */
   addWaiting(task: QueuedTask): void {
     task.status = 'waiting';
-    this.#waiting.push(task);
+    this.#waitingOf(isLater(task.options)).push(task);
   }
 
-  /** The first that waits for room has found it. */
-  letIn(now: number): void {
-    const task = this.#waiting.shift();
+  /** The first of those that wait for room has found it. */
+  letIn(later: boolean, now: number): void {
+    const task = this.#waitingOf(later).shift();
     if (task === undefined) return;
     this.add(task, now);
     task.admitted();
@@ -106,9 +108,9 @@ export class Backlog {
 
   /** Takes out all that wait for a time, or would once they found room. */
   *takeDelayed(now: number): Iterable<QueuedTask> {
-    for (const task of Array.from(this.#waiting)) {
+    for (const task of Array.from(this.#waitingForLater)) {
       if (task.status !== 'waiting' || task.dueAt <= now) continue;
-      this.#waiting.remove(task);
+      this.#waitingForLater.remove(task);
       yield task;
     }
     yield* this.#delayed.takeAll();
@@ -117,15 +119,21 @@ export class Backlog {
   /** Takes out everything, one by one. */
   *takeAll(): Iterable<QueuedTask> {
     for (let task = this.next(); task !== undefined; task = this.next()) yield task;
-    for (let task = this.#waiting.shift(); task !== undefined; task = this.#waiting.shift()) yield task;
+    for (const waiting of [this.#waiting, this.#waitingForLater]) {
+      for (let task = waiting.shift(); task !== undefined; task = waiting.shift()) yield task;
+    }
     yield* this.#delayed.takeAll();
   }
 
   /** A task in it has settled; `status` is what it was at. */
   drop(task: QueuedTask, status: TaskStatus): void {
-    if (status === 'waiting') this.#waiting.remove(task);
+    if (status === 'waiting') this.#waitingOf(isLater(task.options)).remove(task);
     else if (status === 'queued') this.#ready.drop(task);
     else this.#delayed.drop(task);
+  }
+
+  #waitingOf(later: boolean): LinkedList<QueuedTask> {
+    return later ? this.#waitingForLater : this.#waiting;
   }
 
   #makeReady(task: QueuedTask): void {

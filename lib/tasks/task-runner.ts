@@ -7,7 +7,7 @@ import type { QueuedTask } from './queued-task.js';
 import { SignalWatch } from './signal-watch.js';
 import { cancelled, TaskEnds } from './task-ends.js';
 import type { TaskEnvironment } from './task-environment.js';
-import type { ResolvedTaskOptions } from './task-options.js';
+import { isLater, type ResolvedTaskOptions } from './task-options.js';
 import type { RunningTask } from './task.js';
 
 // So long may tasks follow each other before the event loop gets its turn.
@@ -103,9 +103,9 @@ export class TaskRunner implements BacklogHost {
     return counts || ready >= free ? left : left + free - ready;
   }
 
-  /** Whether one more such task fits in. Those that wait for room go first. */
+  /** Whether one more such task fits in. Those of its kind that wait for room go first. */
   hasRoom(later: boolean): boolean {
-    return this.room(later) > 0 && this.backlog.waiting === 0;
+    return this.room(later) > 0 && !this.backlog.isAwaited(later);
   }
 
   /** For how long every place has been taken while tasks wait, in milliseconds. */
@@ -156,7 +156,7 @@ export class TaskRunner implements BacklogHost {
   add(run: Handler | CarriedRun, options: ResolvedTaskOptions, fits: boolean): QueuedTask {
     const { signal, notBefore, delayMs } = options;
     const { clock } = this.environment;
-    const now = delayMs > 0 || notBefore !== undefined ? clock.monotonic() : this.#nowish();
+    const now = isLater(options) ? clock.monotonic() : this.#nowish();
     const task = newTask(this, run, options, now);
     task.held = true;
     const aborted = signal !== undefined && !this.ends.signals.add(task, signal);
@@ -315,9 +315,11 @@ export class TaskRunner implements BacklogHost {
     );
   }
 
+  /** Those that are due first: one that is to run later may wait for a day while there are places for them. */
   #letIn(now: number): void {
     const { backlog } = this;
-    while (backlog.waiting > 0 && this.room(backlog.firstIsLater) > 0) backlog.letIn(now);
+    for (const later of [false, true])
+      while (backlog.isAwaited(later) && this.room(later) > 0) backlog.letIn(later, now);
   }
 
   #begin(task: QueuedTask, now: number): void {

@@ -200,7 +200,11 @@ export class QueueModel {
   }
 
   #hasRoom(later: boolean): boolean {
-    return this.#roomFor(later) > 0 && this.waiting.length === 0;
+    return this.#roomFor(later) > 0 && this.#awaited(later).length === 0;
+  }
+
+  #awaited(later: boolean): ModelTask[] {
+    return this.waiting.filter(({ spec }) => spec.delayMs > 0 === later);
   }
 
   #put(task: ModelTask, list: ModelTask[], status: TaskStatus): void {
@@ -252,10 +256,12 @@ export class QueueModel {
   }
 
   #pump(): void {
-    while (this.waiting.length > 0 && this.#roomFor(this.waiting[0]!.spec.delayMs > 0) > 0) {
-      const task = this.waiting[0]!;
-      this.#leave(task);
-      this.#admit(task);
+    for (const later of [false, true]) {
+      while (this.#awaited(later).length > 0 && this.#roomFor(later) > 0) {
+        const task = this.#awaited(later)[0]!;
+        this.#leave(task);
+        this.#admit(task);
+      }
     }
     while (this.ready.length > 0 && this.running.length < this.concurrency && this.#isOpen) {
       const highest = Math.max(...this.ready.map(({ spec }) => spec.priority));

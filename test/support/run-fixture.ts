@@ -8,7 +8,6 @@ import { onTestFinished } from 'vitest';
 import { requireFreshBuild } from './dist.js';
 import { repository } from './repository.js';
 
-const sources = `${repository}test/e2e/fixtures`;
 // Inside of the package's own folder, so that `nestjs-worker` is found by its name, through its exports.
 const compiled = `${repository}dist/test-fixtures`;
 
@@ -79,9 +78,17 @@ export class FixtureProcess {
 
 /** Runs `test/e2e/fixtures/<name>.ts` by plain Node, against the package as it is built, with `options` as JSON. */
 export function runFixture(name: string, options: object = {}): FixtureProcess {
+  return startProgram(join(compileFixtures('test/e2e/fixtures'), `${name}.js`), options);
+}
+
+/** Runs a program of a test by plain Node, with `options` as JSON. */
+export function startProgram(
+  file: string,
+  options: object = {},
+  flags: readonly string[] = [],
+): FixtureProcess {
   requireFreshBuild();
-  compileFixtures();
-  const child = spawn(process.execPath, [join(compiled, `${name}.js`), JSON.stringify(options)], {
+  const child = spawn(process.execPath, [...flags, file, JSON.stringify(options)], {
     cwd: repository,
     env: { ...process.env, NO_COLOR: '1', NODE_OPTIONS: '' },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -94,13 +101,16 @@ export function runFixture(name: string, options: object = {}): FixtureProcess {
   return new FixtureProcess(child);
 }
 
-let done = false;
+const done = new Map<string, string>();
 
-function compileFixtures(): void {
-  if (done) return;
-  mkdirSync(compiled, { recursive: true });
-  for (const file of readdirSync(sources)) {
-    const { outputText } = ts.transpileModule(readFileSync(join(sources, file), 'utf8'), {
+/** Compiles the fixtures of a folder; answers where they are. */
+export function compileFixtures(folder: string): string {
+  const known = done.get(folder);
+  if (known !== undefined) return known;
+  const into = join(compiled, folder);
+  mkdirSync(into, { recursive: true });
+  for (const file of readdirSync(`${repository}${folder}`)) {
+    const { outputText } = ts.transpileModule(readFileSync(`${repository}${folder}/${file}`, 'utf8'), {
       compilerOptions: {
         target: ts.ScriptTarget.ES2023,
         module: ts.ModuleKind.ESNext,
@@ -109,9 +119,10 @@ function compileFixtures(): void {
       },
     });
     // Files of tests that run at the same time write the same: whole, or not at all.
-    const temporary = join(compiled, `${file}.${process.pid}`);
+    const temporary = join(into, `${file}.${process.pid}`);
     writeFileSync(temporary, outputText);
-    renameSync(temporary, join(compiled, file.replace(/\.ts$/, '.js')));
+    renameSync(temporary, join(into, file.replace(/\.ts$/, '.js')));
   }
-  done = true;
+  done.set(folder, into);
+  return into;
 }

@@ -7,10 +7,12 @@ const prologue = `
   import { TaskQueue } from '${repository}dist/esm/index.js';
   const noop = () => {};
   const logger = { debug: noop, log: noop, warn: noop, error: noop, child: () => logger };
-  const turn = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
+  const until = async (queue, holds) => {
+    while (!holds(queue.snapshot())) await new Promise((resolve) => setImmediate(resolve));
+  };
   process.exit = () => console.log('process.exit was called');
   const boom = () => { throw new Error('boom'); };
-  const later = async () => { await turn(1); boom(); };
+  const later = async () => { await new Promise((resolve) => setImmediate(resolve)); boom(); };
 `;
 
 const run = (script: string): Program =>
@@ -35,7 +37,7 @@ describe(
         queue.submit(noop, { delay: '40 days' });
         queue.submit(noop, { notBefore: new Date(Date.now() + 4e9) });
         queue.submit((ctx) => ctx.sleep('1h'), { timeout: 5, backoff: () => '1h' });
-        await turn(50);
+        await until(queue, ({ attempts }) => attempts.succeeded + attempts.failed + attempts['timed-out'] === 3);
         const { orphans } = await queue.shutdown();
         console.log(JSON.stringify(orphans), JSON.stringify(queue.snapshot().completed));
       `);
@@ -52,7 +54,7 @@ describe(
         queue.submit(() => new Promise(noop), { timeout: '2h' });
         queue.submit(() => new Promise(noop), { timeout: 20, overlap: true, maxAttempts: 3, backoff: () => '1h' });
         queue.submit(noop, { after: () => new Promise(noop) });
-        await turn(50);
+        await until(queue, ({ leftBehind, settling }) => leftBehind === 1 && settling === 1);
         const { orphans } = await queue.shutdown({ deadline: 100 });
         console.log(JSON.stringify(orphans));
       `);
@@ -86,7 +88,7 @@ describe(
           queue.submit((ctx) => ctx.sleep('1h'), { after, signal: controller.signal });
           void queue.enqueue(boom, { after }).done;
         }
-        await turn(20);
+        await until(queue, ({ attempts }) => attempts['timed-out'] === 2);
         controller.abort();
         await queue.onIdle();
         console.log(JSON.stringify(queue.snapshot().completed));

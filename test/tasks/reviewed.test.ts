@@ -54,6 +54,17 @@ describe('maxQueued', () => {
   });
 });
 
+it('what waits for room to run later does not hold up what is due, where there are places', async () => {
+  const { queue, clock } = bareQueue({ concurrency: 1, maxQueued: 1, overflow: 'wait' });
+  queue.submit(nothing, { delay: '1 day' });
+  const later = queue.enqueue(() => 'later', { delay: '1h' });
+  expect(await queue.enqueue(() => 'due').done).toBe('due');
+  expect(later.status).toBe('waiting');
+  await clock.advance('1 day');
+  expect(await later.done).toBe('later');
+  await queue.shutdown();
+});
+
 it('a second shutdown with less time has its way', async () => {
   const { queue, clock } = bareQueue({ shutdownTimeout: '1h', abortMargin: '1s' });
   const task = queue.enqueue(() => new Promise<void>(() => {}));

@@ -1,9 +1,6 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { requireFreshBuild } from '../../support/dist.js';
-import { FixtureProcess } from '../../support/run-fixture.js';
-import { repository } from '../../support/repository.js';
+import { type FixtureProcess, startProgram } from '../../support/run-fixture.js';
 
 // Each test starts a process, on a machine that may have much else to do.
 vi.setConfig({ testTimeout: 30_000 });
@@ -11,19 +8,8 @@ beforeAll(requireFreshBuild);
 
 const fixture = (file: string): string => new URL(`fixtures/${file}`, import.meta.url).pathname;
 
-function run(file: string, options: object = {}, ...flags: readonly string[]): FixtureProcess {
-  const child = spawn(process.execPath, [...flags, fixture(file), JSON.stringify(options)], {
-    cwd: repository,
-    env: { ...process.env, NO_COLOR: '1', NODE_OPTIONS: '' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onTestFinished(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGKILL');
-    await once(child, 'close');
-  });
-  return new FixtureProcess(child);
-}
+const run = (file: string, options: object = {}, ...flags: readonly string[]): FixtureProcess =>
+  startProgram(fixture(file), options, flags);
 
 describe('A Nest app', () => {
   it('ends soon after close(), though a thread is there for the next call', async () => {
