@@ -37,9 +37,11 @@ describe('the memory of a queue', () => {
       'enqueue, and held by its owner',
       (queue: TaskQueue, held: Task[]): unknown => held.push(queue.enqueue(work)),
     ],
-    ['submit in a context', (queue: TaskQueue): unknown => storage.run(1, () => queue.submit(work))],
-    ['enqueue in a context', (queue: TaskQueue): unknown => storage.run(1, () => queue.enqueue(work))],
-  ])('is at most 400 bytes for each that waits: %s', async (_how, add) => {
+    ['submit in a context', (queue: TaskQueue): unknown => queue.submit(work), 1],
+    ['enqueue in a context', (queue: TaskQueue): unknown => queue.enqueue(work), 1],
+  ])('is at most 400 bytes for each that waits: %s', async (_how, add, context?: number) => {
+    // Entered once: from Node 22 on each run() of a context makes a map, which is no doing of the queue.
+    if (context !== undefined) storage.enterWith(context);
     const queue = unbounded();
     queue.pause();
     const held: Task[] = [];
