@@ -7,6 +7,8 @@ type Wrapper = ReturnType<DiscoveryService['getProviders']>[number];
 /** A provider that carries a decorator of ours. */
 export interface Declared<Options> {
   readonly instance: object;
+  /** What it is provided under; of a scoped one, what to resolve. */
+  readonly token: unknown;
   readonly options: Options;
   readonly className: string;
   readonly moduleName: string;
@@ -75,6 +77,7 @@ function readDeclared<Options>(wrapper: Wrapper, key: symbol): Declared<Options>
   if (typeof decorated !== 'function') return undefined;
   return {
     instance: isObject(instance) ? instance : {},
+    token: wrapper.token,
     options: Reflect.getOwnMetadata(key, decorated) as Options,
     className: decorated.name,
     moduleName: wrapper.host?.name ?? 'an unknown module',

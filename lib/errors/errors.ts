@@ -2,11 +2,7 @@ import { WorkError } from './work-error.js';
 
 export class DuplicateNameError extends WorkError {
   readonly code = 'DUPLICATE_NAME';
-  constructor(kind: string, name: string, first: string, second: string) {
-    const cure =
-      kind === 'task-queue'
-        ? `TaskQueueModule.register({ name: '${name}-2' }), or import what one register() returned in both places.`
-        : `@Worker({ name: '${name}-2' }), or provide the class in one module only.`;
+  constructor(kind: string, name: string, first: string, second: string, cure = cureFor(kind, name)) {
     super(
       `Two of kind ${kind} are named "${name}": ${first} and ${second}. Give one of them another name, for example ${cure}`,
     );
@@ -89,8 +85,8 @@ export class PoolOptionsConflictError extends WorkError {
   constructor(differing: readonly string[]) {
     super(
       `The pool of workers and queues was configured twice with different options (${differing.join(', ')}). There ` +
-        'is one pool in an app: call forRoot() or forRootAsync() of WorkerModule, or forRoot() of TaskQueueModule, ' +
-        'once, in the root module, and import plain WorkerModule elsewhere.',
+        'is one pool in an app: call forRoot() or forRootAsync() of WorkerModule or JobsModule, or forRoot() of ' +
+        'TaskQueueModule, once, in the root module, and import plain WorkerModule elsewhere.',
     );
   }
 }
@@ -119,6 +115,15 @@ export class PeerNotFoundError extends WorkError {
   constructor(integration: string, missing: string, cure: string) {
     super(`${integration} was imported, but ${missing}. ${cure}`);
   }
+}
+
+function cureFor(kind: string, name: string): string {
+  const register = { 'task-queue': 'TaskQueueModule.register', 'job-queue': 'JobsModule.registerQueue' }[
+    kind
+  ];
+  return register === undefined
+    ? `@Worker({ name: '${name}-2' }), or provide the class in one module only.`
+    : `${register}({ name: '${name}-2' }), or import what one call of it returned in both places.`;
 }
 
 function quoteSome(names: readonly string[]): string {

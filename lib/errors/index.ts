@@ -22,3 +22,15 @@ export {
   TaskQueueClosedError,
   TaskQueueFullError,
 } from './task-errors.js';
+export {
+  EnqueueError,
+  InvalidCursorError,
+  InvalidPayloadError,
+  JobBackendError,
+  JobBackendMissingError,
+  JobExpiredError,
+  JobHandlerNotFoundError,
+  JobHandlerWithoutHandleError,
+  JobNotCompletedError,
+  JobQueueNotFoundError,
+} from './job-errors.js';

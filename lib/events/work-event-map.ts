@@ -30,6 +30,8 @@ interface Base<Type extends string> {
   readonly time: number;
   /** Name of the task, where the event is about one task and not about its queue. */
   readonly task?: string;
+  /** Id of the job, where the event is about one job and not about its consumer. */
+  readonly jobId?: string;
 }
 
 /** Added to the pool. */
@@ -79,7 +81,7 @@ interface Failed extends Base<'failed'> {
   readonly error: ErrorInfo;
   /** Set when the attempt was aborted for this. */
   readonly abortedFor?: AbortReason;
-  /** Of a task that is to be tried again: number of its next attempt, and when that is due. */
+  /** Of a task or job that is to be tried again: number of its next attempt, and when that is due. */
   readonly retry?: { readonly attempt: number; readonly delayMs: number };
   /** Why a task that has attempts left is not tried again all the same. */
   readonly interrupted?: AbortReason;
@@ -87,9 +89,15 @@ interface Failed extends Base<'failed'> {
 /** Ended by a stop, in an attempt or while waiting for one. Not a failure. */
 interface Cancelled extends Base<'cancelled'> {
   readonly durationMs: number;
-  readonly reason: CancelReason;
+  /** `by-handler`: a job's handler said so (`CancelJob`). */
+  readonly reason: CancelReason | 'by-handler';
   /** What the attempt threw on being told to end, unless that was the cancellation itself. */
   readonly error?: ErrorInfo;
+}
+/** The attempt at a job ended with "not now": the job is due again in `delayMs`. Not a failure. */
+interface Snoozed extends Base<'snoozed'> {
+  readonly durationMs: number;
+  readonly delayMs: number;
 }
 /** The next attempt is due in `delayMs`. */
 interface Backoff extends Base<'backoff'> {
@@ -106,7 +114,7 @@ interface Exhausted extends Base<'exhausted'> {
 /** Still ran when the time to stop was over; the pool gave up waiting. */
 interface Orphaned extends Base<'orphaned'> {
   readonly reason: AbortReason;
-  /** Of a task queue: the first of its tasks that still ran, by their names. */
+  /** Of a task queue or a job consumer: the first of its tasks or jobs that still ran. */
   readonly tasks?: readonly string[];
 }
 
@@ -122,6 +130,7 @@ export interface WorkEventMap {
   succeeded: Succeeded;
   failed: Failed;
   cancelled: Cancelled;
+  snoozed: Snoozed;
   backoff: Backoff;
   exhausted: Exhausted;
   orphaned: Orphaned;

@@ -57,6 +57,8 @@ export interface AttemptIdentity {
   readonly executionId: string;
   /** Name of the task, where it is one of a queue's. */
   readonly task?: string | undefined;
+  /** Id of the job, where it is one of a queue's. */
+  readonly jobId?: string | undefined;
 }
 
 /** Whoever keeps the work running, as its attempts see it. */
@@ -65,6 +67,8 @@ export interface AttemptObserver {
   readonly child: { readonly kind: ChildKind; readonly name: string };
   /** Name of the task, where it is one of a queue's. */
   readonly task?: string;
+  /** Id of the job, where it is one of a queue's. */
+  readonly jobId?: string;
   /** What marks are recorded under. */
   readonly scope: string;
   readonly maxAttempts: number;
@@ -114,6 +118,11 @@ export class AttemptContext implements WorkContext {
   /** Name of the task, where it is one of a queue's. */
   get task(): string | undefined {
     return this.#observer.task;
+  }
+
+  /** Id of the job, where it is one of a queue's. */
+  get jobId(): string | undefined {
+    return this.#observer.jobId;
   }
 
   get kind(): ChildKind {
@@ -247,7 +256,7 @@ export class AttemptContext implements WorkContext {
 
   /** @internal Makes an event of a mark. */
   tellMark(action: string, durationMs: number, outcome: 'success' | 'error'): void {
-    const { child, task, scope, environment } = this.#observer;
+    const { child, task, jobId, scope, environment } = this.#observer;
     environment.emit({
       type: 'marked',
       kind: child.kind,
@@ -259,6 +268,7 @@ export class AttemptContext implements WorkContext {
       durationMs,
       outcome,
       ...(task !== undefined && { task }),
+      ...(jobId !== undefined && { jobId }),
     });
   }
 }
@@ -267,8 +277,9 @@ const ignore = (): void => {};
 
 /** The fields that name an execution in a log line. */
 export function logFields(identity: AttemptIdentity): Readonly<Record<string, string>> {
-  const { kind, name, executionId, task } = identity;
+  const { kind, name, executionId, task, jobId } = identity;
   if (kind === 'worker') return { worker: name, workerExecutionID: executionId };
+  if (jobId !== undefined) return { queue: name, jobID: jobId, jobExecutionID: executionId };
   return task === undefined ? { queue: name } : { queue: name, task, taskExecutionID: executionId };
 }
 
@@ -281,8 +292,9 @@ const reasonTexts: Record<AbortReason, string> = {
 };
 
 function abortMessage(context: AttemptContext, reason: AbortReason, detail: string): string {
-  const { kind, name, task } = context;
-  const what = `Attempt ${context.attempt} of ${task === undefined ? '' : `task "${task}" in `}${kind} "${name}"`;
+  const { kind, name, task, jobId } = context;
+  const unit = task !== undefined ? `task "${task}" in ` : jobId !== undefined ? `job ${jobId} in ` : '';
+  const what = `Attempt ${context.attempt} of ${unit}${kind} "${name}"`;
   return `${what} was aborted: ${reasonTexts[reason]}${detail && ` (${detail})`}.`;
 }
 

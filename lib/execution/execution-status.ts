@@ -54,6 +54,7 @@ export function nextStatus(status: ExecutionStatus, event: WorkEvent): Execution
     case 'backoff':
       return 'backoff';
     case 'marked':
+    case 'snoozed':
       return status;
   }
 }

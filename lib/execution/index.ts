@@ -1,3 +1,4 @@
+export { newScope, selfCollected } from './async-scope.js';
 export { AttemptAbortedError } from './attempt-aborted-error.js';
 export {
   AttemptContext,

@@ -11,7 +11,7 @@ function levelOf(event: WorkEvent): LogLevel | undefined {
     case 'marked':
       return undefined;
     case 'cancelled':
-      if (event.task !== undefined) return undefined;
+      if (isOfUnit(event)) return undefined;
       return event.error === undefined ? 'log' : 'warn';
     case 'backoff':
     case 'stalled':
@@ -20,13 +20,18 @@ function levelOf(event: WorkEvent): LogLevel | undefined {
       return event.retry === undefined ? 'error' : 'warn';
     case 'orphaned':
       // Its queue names the tasks that it leaves behind.
-      return event.task === undefined ? 'error' : undefined;
+      return isOfUnit(event) ? undefined : 'error';
     case 'stuck':
     case 'exhausted':
       return 'error';
     default:
-      return event.task === undefined ? 'log' : undefined;
+      return isOfUnit(event) ? undefined : 'log';
   }
+}
+
+/** Whether it is about a single task or job. */
+function isOfUnit({ task, jobId }: WorkEvent): boolean {
+  return task !== undefined || jobId !== undefined;
 }
 
 // A copy: pino's error serializer writes into what it is given, and events are frozen. Without a prototype, whose
@@ -54,8 +59,7 @@ export function logLifecycle(event: WorkEvent, logger: WorkLogger): unknown {
   if (level === undefined || line === undefined) return undefined;
   const [text, fields] = line;
   const title = `${titles[event.kind]} "${event.name}"`;
-  const subject = event.task === undefined ? title : `Task "${event.task}" in ${lowerFirst(title)}`;
-  return logger[level](`${subject} ${text}`, { ...logFields(event), ...fields });
+  return logger[level](`${subjectOf(event, title)} ${text}`, { ...logFields(event), ...fields });
 }
 
 function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<string, unknown>] | undefined {
@@ -99,8 +103,14 @@ function lineFor(event: WorkEvent): readonly [text: string, fields?: Record<stri
       return [`is orphaned: it still runs at the end of the time to stop, and is left behind${tasks}`];
     }
     case 'marked':
+    case 'snoozed':
       return undefined;
   }
+}
+
+function subjectOf({ task, jobId }: WorkEvent, title: string): string {
+  if (task !== undefined) return `Task "${task}" in ${lowerFirst(title)}`;
+  return jobId === undefined ? title : `Job ${jobId} in ${lowerFirst(title)}`;
 }
 
 function lowerFirst(text: string): string {

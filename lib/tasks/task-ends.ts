@@ -1,8 +1,7 @@
 import { isWorkError } from '../errors/index.js';
 import { type AbortReason, type ErrorInfo, toErrorInfo } from '../events/index.js';
-import { type AttemptContext, type Outcome, outsideOfWork } from '../execution/index.js';
+import { type AttemptContext, newScope, type Outcome, outsideOfWork } from '../execution/index.js';
 import { delayAfter } from '../supervision/index.js';
-import { newScope } from './carried-run.js';
 import type { QueuedTask } from './queued-task.js';
 import { SignalWatch } from './signal-watch.js';
 import type { TaskEnvironment } from './task-environment.js';

@@ -1,7 +1,7 @@
 import type { AbortReason } from '../events/index.js';
-import { AttemptContext, execute, type Handler, type Outcome } from '../execution/index.js';
+import { AttemptContext, execute, type Handler, newScope, type Outcome } from '../execution/index.js';
 import { Backlog, type BacklogHost, newTask } from './backlog.js';
-import { type CarriedRun, newScope } from './carried-run.js';
+import type { CarriedRun } from './carried-run.js';
 import { LinkedList } from './linked-list.js';
 import type { QueuedTask } from './queued-task.js';
 import { SignalWatch } from './signal-watch.js';

@@ -15,7 +15,7 @@ interface Held<Body> {
   answer(status: number): void;
 }
 
-/** Somebody whom tasks call with JSON, and who answers when he is told to. */
+/** Somebody whom tasks and jobs call with JSON, and who answers when he is told to. */
 export class HeldServer<Body> {
   /** What he has taken, by answering 204. */
   readonly taken: Delivery<Body>[] = [];

@@ -6,27 +6,36 @@ import { Program } from './program.js';
 import { requireFreshSampleApp } from './dist.js';
 import { repository } from './repository.js';
 
-/** The sample app as it was built, in a process of its own, with an inbox of its own. */
+/** A folder for an inbox. Remove it at the end. */
+export function makeInbox(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'nestjs-worker-inbox-'));
+}
+
+/** The sample app as it was built, in a process of its own, with an inbox of its own unless `INBOX` names one. */
 export class SampleApp {
   readonly #program: Program;
   readonly inbox: string;
+  readonly #ownsInbox: boolean;
   #url = '';
 
-  private constructor(program: Program, inbox: string) {
+  private constructor(program: Program, inbox: string, ownsInbox: boolean) {
     this.#program = program;
     this.inbox = inbox;
+    this.#ownsInbox = ownsInbox;
   }
 
   /** Answers once it listens. */
   static async start(env: Readonly<Record<string, string>> = {}): Promise<SampleApp> {
     requireFreshSampleApp();
-    const inbox = await mkdtemp(join(tmpdir(), 'nestjs-worker-inbox-'));
+    const inbox = env['INBOX'] ?? (await makeInbox());
     const program = new Program(process.execPath, [`${repository}dist/sample-app/main.js`], {
       PORT: '0',
       INBOX: inbox,
+      // Jobs are in memory unless the test says otherwise.
+      REDIS_URL: '',
       ...env,
     });
-    const app = new SampleApp(program, inbox);
+    const app = new SampleApp(program, inbox, env['INBOX'] === undefined);
     try {
       app.#url = await app.#listening();
     } catch (error) {
@@ -74,6 +83,11 @@ export class SampleApp {
     this.#program.signal('SIGTERM');
   }
 
+  /** As the kernel does when memory runs out. */
+  kill(): void {
+    this.#program.signal('SIGKILL');
+  }
+
   /** Its exit code, or the signal that ended it. */
   get ended(): Promise<number | NodeJS.Signals> {
     return this.#program.ended;
@@ -81,7 +95,7 @@ export class SampleApp {
 
   async stop(): Promise<void> {
     await this.#program.stop();
-    await rm(this.inbox, { recursive: true, force: true });
+    if (this.#ownsInbox) await rm(this.inbox, { recursive: true, force: true });
   }
 
   async #ask(path: string, request: RequestInit): Promise<{ status: number; text: string }> {

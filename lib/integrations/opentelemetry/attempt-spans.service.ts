@@ -1,18 +1,27 @@
-import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
+import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit, Optional } from '@nestjs/common';
 import {
+  type Context,
+  context as otel,
   ROOT_CONTEXT,
   type Span,
-  type SpanContext,
   SpanStatusCode,
   trace,
   type Tracer,
-  context as otel,
 } from '@opentelemetry/api';
 import type { WorkEvent } from '../../events/index.js';
 import type { MiddlewareFunction, WorkContext } from '../../execution/index.js';
+import { type JobContext, type JobRegistry, jobRegistryOf } from '../../jobs/index.js';
 import { type Pool, POOL } from '../../pool/index.js';
-import type { TaskContext } from '../../tasks/index.js';
-import { spanAttributes } from './span-attributes.js';
+import { attemptSpan } from './attempt-span.js';
+import { carriedContext, carriedHeaders } from './carried-context.js';
+import { resolveTracingOptions, type WorkerTracingOptions } from './worker-tracing-options.js';
+
+export const WORKER_TRACING_OPTIONS: unique symbol = Symbol.for(
+  'nestjs-worker:worker-tracing-options',
+) as never;
+
+/** The options that an app was given, which may import the module plain as well. */
+const given = new WeakMap<Pool, Required<WorkerTracingOptions>>();
 
 /** Opens a span around each attempt, and closes it by what is told of the attempt's end. */
 @Injectable()
@@ -21,14 +30,22 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
   readonly #tracer: Tracer = trace.getTracer('nestjs-worker');
   readonly #open = new Map<string, Span>();
   readonly #off: (() => void)[] = [];
+  readonly #registry: JobRegistry;
 
-  constructor(@Inject(POOL) private readonly pool: Pool) {}
+  constructor(
+    @Inject(POOL) private readonly pool: Pool,
+    @Optional() @Inject(WORKER_TRACING_OPTIONS) options?: WorkerTracingOptions,
+  ) {
+    this.#registry = jobRegistryOf(pool);
+    if (options !== undefined) given.set(pool, resolveTracingOptions(options));
+  }
 
   onModuleInit(): void {
     // Two copies of this package in one app make one span for an attempt.
     if (!this.pool.claim(Symbol.for('nestjs-worker:tracing'))) return;
     this.pool.useTracer(this.#tracer);
     this.pool.use(this.#around);
+    this.#registry.headerProviders.push(carriedHeaders);
     const note = (event: WorkEvent): void => this.#note(event);
     this.#off.push(this.pool.events.on(note), this.pool.unitEvents.on(note));
   }
@@ -41,26 +58,39 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
   }
 
   readonly #around: MiddlewareFunction = (ctx, next) => {
-    // What a task was submitted in goes with it (baggage, say), but for the span, which may be over by now.
-    const around = ctx.kind === 'task-queue' ? otel.active() : ROOT_CONTEXT;
-    const span = this.#startSpan(ctx, trace.getSpanContext(around));
-    return span === undefined ? next() : otel.with(trace.setSpan(around, span), next);
+    const within = this.#begin(ctx);
+    return within === undefined ? next() : otel.with(within, next);
   };
 
-  // A tracer that fails costs the span, never the work.
-  #startSpan(ctx: WorkContext, submitter: SpanContext | undefined): Span | undefined {
+  /** The context for the attempt to run in. A tracer that fails costs the span, never the work. */
+  #begin(ctx: WorkContext): Context | undefined {
     try {
-      const { task } = ctx as Partial<TaskContext>;
-      const [name, attempt] =
-        task === undefined ? [`${ctx.kind} ${ctx.name}`, 'worker.attempt'] : [`task ${task}`, 'task.attempt'];
-      const attributes = { ...spanAttributes(ctx), [attempt]: ctx.attempt };
-      const links = submitter === undefined ? [] : [{ context: submitter }];
-      const span = this.#tracer.startSpan(name, { attributes, links }, ROOT_CONTEXT);
+      const from = this.#cameFrom(ctx);
+      const submitter = trace.getSpanContext(from);
+      const isParent = ctx.kind === 'job-consumer' && given.get(this.pool)?.jobs === 'parent';
+      const { name, ...options } = attemptSpan(ctx, this.#registry.connection?.capabilities.name);
+      const links = submitter === undefined || isParent ? [] : [{ context: submitter }];
+      const span = this.#tracer.startSpan(name, { ...options, links }, isParent ? from : ROOT_CONTEXT);
       this.#open.set(ctx.executionId, span);
-      return span;
+      return trace.setSpan(from, span);
     } catch (error) {
       this.pool.report('starting a span', error);
       return undefined;
+    }
+  }
+
+  /**
+   * What work was submitted in goes with it (baggage, say): a task has it around itself, a job carries it
+   * along. The span that is in it may be over by now.
+   */
+  #cameFrom(ctx: WorkContext): Context {
+    if (ctx.kind === 'worker') return ROOT_CONTEXT;
+    if (ctx.kind === 'task-queue') return otel.active();
+    try {
+      return carriedContext((ctx as JobContext).job.headers);
+    } catch (error) {
+      this.pool.report('reading the trace context of a job', error);
+      return ROOT_CONTEXT;
     }
   }
 
@@ -74,13 +104,19 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
         return;
       case 'failed':
         span.recordException({ ...event.error, stack: event.error.stack ?? '' });
-        span.setStatus({ code: SpanStatusCode.ERROR, message: event.error.message });
+        failed(span, event.error.name, event.error.message);
         break;
       case 'orphaned':
-        span.setStatus({ code: SpanStatusCode.ERROR, message: 'left behind: it did not end in time' });
+        failed(span, 'orphaned', 'left behind: it did not end in time');
         break;
       case 'cancelled':
         span.setAttribute('worker.stop_reason', event.reason);
+        // Whatever it did, another process does it too.
+        if (event.reason === 'lease-lost')
+          failed(span, event.reason, 'its lease was lost: what it ended with is dropped');
+        break;
+      case 'snoozed':
+        span.setAttribute('job.snoozed_ms', event.delayMs);
         break;
       case 'succeeded':
         break;
@@ -90,4 +126,9 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
     this.#open.delete(event.executionId);
     span.end();
   }
+}
+
+function failed(span: Span, type: string, message: string): void {
+  span.setAttribute('error.type', type);
+  span.setStatus({ code: SpanStatusCode.ERROR, message });
 }

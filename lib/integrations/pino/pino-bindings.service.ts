@@ -74,7 +74,7 @@ async function contextRunner(pino: PinoLoggerLike): Promise<RunInContext> {
 
 // A task that work has submitted is in the context of that work: with its fields too, a line would name both.
 function namesWork(bindings: Readonly<Record<string, unknown>>): boolean {
-  return 'workerExecutionID' in bindings || 'taskExecutionID' in bindings;
+  return ['workerExecutionID', 'taskExecutionID', 'jobExecutionID'].some((key) => key in bindings);
 }
 
 async function storageOfVersion4(): Promise<StorageOfVersion4> {

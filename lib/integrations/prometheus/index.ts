@@ -1,2 +1,7 @@
 export { WorkerMetricsModule } from './worker-metrics.module.js';
-export { taskMetricNames, type WorkerMetricsOptions, workerMetricNames } from './worker-metrics-options.js';
+export {
+  jobMetricNames,
+  taskMetricNames,
+  type WorkerMetricsOptions,
+  workerMetricNames,
+} from './worker-metrics-options.js';

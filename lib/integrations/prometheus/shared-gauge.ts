@@ -18,6 +18,7 @@ export type Fold = (values: readonly number[]) => number;
 
 export const sum: Fold = (values) => values.reduce((total, value) => total + value, 0);
 export const largest: Fold = (values) => Math.max(0, ...values);
+export const smallest: Fold = (values) => Math.min(...values);
 
 /** Sets the part of `owner`, and the gauge to what all parts make. */
 export function tellGauge(gauge: Gauge, labels: Labels, owner: object, value: number, fold: Fold): void {
@@ -30,6 +31,15 @@ export function tellGauge(gauge: Gauge, labels: Labels, owner: object, value: nu
 export function leaveGauge(gauge: Gauge, owner: object, fold: Fold): void {
   for (const { labels, shares } of gauges.get(gauge)?.values() ?? []) {
     if (shares.delete(owner)) gauge.set(labels, fold([...shares.values()]));
+  }
+}
+
+/** The same, and a series that nobody is left to tell of is gone. */
+export function dropGauge(gauge: Gauge, owner: object, fold: Fold): void {
+  for (const { labels, shares } of gauges.get(gauge)?.values() ?? []) {
+    if (!shares.delete(owner)) continue;
+    if (shares.size === 0) gauge.remove(labels);
+    else gauge.set(labels, fold([...shares.values()]));
   }
 }
 

@@ -1,41 +1,17 @@
 import { Inject, Injectable, type OnApplicationShutdown, type OnModuleInit } from '@nestjs/common';
 import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Counter, Gauge, Summary } from 'prom-client';
-import type { WorkEvent } from '../../events/index.js';
-import { Distribution, MarkTally } from '../../execution/index.js';
 import { type Pool, POOL } from '../../pool/index.js';
 import { attemptEnds, type TaskQueueChild, taskEnds } from '../../tasks/index.js';
-import { type DistributionMetric, isDistributionMetric } from './distribution-metric.js';
-import { onCollect } from './on-collect.js';
-import { type Fold, largest, leaveGauge, sum, tellGauge } from './shared-gauge.js';
+import type { DistributionMetric } from './distribution-metric.js';
+import { type Count, type Level, one, QueueMeter } from './queue-meter.js';
+import { largest, sum } from './shared-gauge.js';
 import { taskMetricNames as names } from './worker-metrics-options.js';
 
-type Labels = Record<string, string>;
-
-type Values = readonly (readonly [labels: Labels, value: number])[];
-
-/** What a counter tells of a queue: a value for each of its series, which only grows. */
-interface Count {
-  readonly counter: Counter;
-  readonly of: (queue: TaskQueueChild) => Values;
-}
-
-/** What a gauge tells of a queue. `fold`: what the values of several apps in one process make together. */
-interface Level {
-  readonly gauge: Gauge;
-  readonly of: (queue: TaskQueueChild) => Values;
-  readonly fold: Fold;
-}
-
-/**
- * Hands what task queues have counted to the metrics, when these are read. A queue counts in plain numbers: a task
- * costs no more for being measured than a few additions.
- */
+/** Hands what task queues have counted to the metrics, when these are read. */
 @Injectable()
 export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
-  /** What each series of the counters was told last. */
-  readonly #told = new Map<Counter, Map<string, number>>();
-  readonly #off: (() => void)[] = [];
+  readonly #meter: QueueMeter;
 
   constructor(
     @Inject(POOL) private readonly pool: Pool,
@@ -51,31 +27,26 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
     @InjectMetric(names.duration) private readonly duration: DistributionMetric,
     @InjectMetric(names.completionAttempts) private readonly completionAttempts: DistributionMetric,
     @InjectMetric(names.markDuration) private readonly markDuration: DistributionMetric | Summary,
-  ) {}
+  ) {
+    this.#meter = new QueueMeter(pool);
+  }
 
   onModuleInit(): void {
     // The module may be imported both with options and plain: what both write to is written to once.
     if (!this.pool.claim(this.enqueued)) return;
-    this.#queues().forEach((queue) => this.#measure(queue));
-    this.#off.push(
-      this.pool.events.on((event) => {
-        if (event.type !== 'registered' || event.kind !== 'task-queue') return;
-        this.#measure(this.pool.child('task-queue', event.name) as TaskQueueChild);
-      }),
-      ...(isDistributionMetric(this.markDuration) ? [] : [this.#observeMarks(this.markDuration)]),
-      ...this.#counts().map((count) => onCollect(count.counter, () => this.#count(count))),
-      ...this.#levels().map((level) => onCollect(level.gauge, () => this.#level(level))),
-    );
+    const meter = this.#meter;
+    const queues = (): TaskQueueChild[] => meter.children('task-queue') as TaskQueueChild[];
+    meter.each('task-queue', (queue) => this.#measure(queue as TaskQueueChild));
+    meter.observeMarks(this.markDuration, 'task-queue');
+    meter.count(queues, this.#counts());
+    meter.level(queues, this.#levels());
   }
 
   onApplicationShutdown(): void {
-    this.#counts().forEach((count) => this.#count(count));
-    this.#off.forEach((off) => off());
-    // What does not only grow is over with the app; another one in this process may go on.
-    for (const { gauge, fold } of this.#levels()) leaveGauge(gauge, this, fold);
+    this.#meter.close();
   }
 
-  #counts(): Count[] {
+  #counts(): Count<TaskQueueChild>[] {
     return [
       { counter: this.enqueued, of: ({ runner }) => one(runner.ends.tally.enqueued) },
       {
@@ -89,7 +60,7 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
     ];
   }
 
-  #levels(): Level[] {
+  #levels(): Level<TaskQueueChild>[] {
     return [
       { gauge: this.running, of: ({ runner }) => one(runner.running), fold: sum },
       { gauge: this.stuck, of: ({ runner }) => one(runner.stuck), fold: sum },
@@ -107,72 +78,16 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
     ];
   }
 
-  #queues(): TaskQueueChild[] {
-    return [...this.pool.children()].filter((child) => child.kind === 'task-queue') as TaskQueueChild[];
-  }
-
   #measure({ name: queue, runner }: TaskQueueChild): void {
+    const meter = this.#meter;
     const measured = {
-      waits: new Distribution(this.wait.bounds),
-      durations: new Distribution(this.duration.bounds),
-      attempts: new Distribution(this.completionAttempts.bounds),
-      marks: this.#marksOf(queue),
+      waits: meter.distribution(this.wait, { queue }),
+      durations: meter.distribution(this.duration, { queue }),
+      attempts: meter.distribution(this.completionAttempts, { queue }),
+      marks: meter.marks(this.markDuration, queue),
     };
     const { tally } = runner.ends;
     // Beside those of a second registry.
     tally.measured = [...tally.measured, measured];
-    this.#off.push(
-      this.wait.add({ queue }, measured.waits),
-      this.duration.add({ queue }, measured.durations),
-      this.completionAttempts.add({ queue }, measured.attempts),
-    );
   }
-
-  #marksOf(queue: string): MarkTally | undefined {
-    const { markDuration } = this;
-    if (!isDistributionMetric(markDuration)) return undefined;
-    return new MarkTally((series) => {
-      const distribution = new Distribution(markDuration.bounds);
-      this.#off.push(markDuration.add({ queue, ...series }, distribution));
-      return distribution;
-    });
-  }
-
-  /** A summary needs every single one. */
-  #observeMarks(summary: Summary): () => void {
-    const observe = (event: WorkEvent): void => {
-      if (event.type !== 'marked' || event.kind !== 'task-queue') return;
-      const { name: queue, scope, action, outcome } = event;
-      summary.observe({ queue, scope, action, outcome }, event.durationMs / 1000);
-    };
-    return this.pool.unitEvents.on(observe, ['marked']);
-  }
-
-  // Every series is there from the first reading on: a rate over a counter that appears with its first error misses
-  // that error.
-  #count({ counter, of }: Count): void {
-    let told = this.#told.get(counter);
-    if (told === undefined) this.#told.set(counter, (told = new Map()));
-    for (const queue of this.#queues()) {
-      for (const [own, value] of of(queue)) {
-        const labels = { queue: queue.name, ...own };
-        const key = JSON.stringify(labels);
-        counter.inc(labels, value - (told.get(key) ?? 0));
-        told.set(key, value);
-      }
-    }
-  }
-
-  #level({ gauge, of, fold }: Level): void {
-    for (const queue of this.#queues()) {
-      for (const [own, value] of of(queue)) {
-        tellGauge(gauge, { queue: queue.name, ...own }, this, value, fold);
-      }
-    }
-  }
-}
-
-/** A metric with one series for each queue. */
-function one(value: number): [[Labels, number]] {
-  return [[{}, value]];
 }

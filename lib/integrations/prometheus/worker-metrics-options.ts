@@ -14,6 +14,13 @@ export interface WorkerMetricsOptions {
   readonly markBuckets?: readonly number[];
   /** Upper bounds of the buckets of waits and attempts of tasks, in seconds. Default: 0.001 up to 600. */
   readonly taskBuckets?: readonly number[];
+  /** Upper bounds of the buckets of waits and attempts of jobs, in seconds. Default: 0.001 up to 3 600. */
+  readonly jobBuckets?: readonly number[];
+  /**
+   * Upper bounds of the buckets of the times from enqueueing to end of jobs, in seconds. Default: 0.01 up to
+   * 604 800.
+   */
+  readonly jobLifeBuckets?: readonly number[];
 }
 
 /** Name of each metric of workers, without prefixes: what `@InjectMetric()` takes. */
@@ -42,8 +49,39 @@ export const taskMetricNames = {
   markDuration: 'task_mark_duration_seconds',
 } as const;
 
+/** Name of each metric of job queues, without prefixes: what `@InjectMetric()` takes. */
+export const jobMetricNames = {
+  enqueued: 'job_enqueued_total',
+  duplicates: 'job_duplicates_total',
+  enqueueFailures: 'job_enqueue_failures_total',
+  attempts: 'job_attempts_total',
+  leasesLost: 'job_leases_lost_total',
+  givenUp: 'job_given_up_total',
+  quarantined: 'job_quarantined_total',
+  pushedOut: 'job_pushed_out_total',
+  released: 'job_released_total',
+  running: 'job_running',
+  stuck: 'job_stuck',
+  concurrency: 'job_concurrency',
+  wait: 'job_wait_seconds',
+  duration: 'job_duration_seconds',
+  lifeTime: 'job_life_time_seconds',
+  claimSize: 'job_claim_size',
+  markDuration: 'job_mark_duration_seconds',
+  ready: 'job_ready',
+  scheduled: 'job_scheduled',
+  active: 'job_active',
+  dead: 'job_dead',
+  oldestReadyAge: 'job_oldest_ready_age_seconds',
+  paused: 'job_paused',
+  backendUp: 'job_backend_up',
+} as const;
+
 // An attempt may be a job of milliseconds or a loop of days.
 export const defaultAttemptBuckets = [0.01, 0.1, 0.5, 1, 5, 30, 60, 300, 1_800, 3_600, 21_600, 86_400];
 export const defaultMarkBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60];
 export const defaultTaskBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 600];
 export const defaultCompletionBuckets = [1, 2, 3, 5, 8, 13, 21];
+export const defaultJobBuckets = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600, 3_600];
+export const defaultJobLifeBuckets = [0.01, 0.1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800];
+export const defaultClaimBuckets = [1, 2, 5, 10, 20, 50, 100, 200, 500];

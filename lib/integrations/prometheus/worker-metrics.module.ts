@@ -1,5 +1,8 @@
 import { ConfigurableModuleBuilder, Module } from '@nestjs/common';
 import { PoolModule } from '../../pool/index.js';
+import { JobBackendMetricsService } from './job-backend-metrics.service.js';
+import { jobMetricDefinitions } from './job-metric-definitions.js';
+import { JobMetricsService } from './job-metrics.service.js';
 import { metricProviders } from './metric-providers.js';
 import { taskMetricDefinitions } from './task-metric-definitions.js';
 import { TaskMetricsService } from './task-metrics.service.js';
@@ -13,16 +16,29 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<WorkerMetricsO
   optionsInjectionToken: optionsToken,
 }).build();
 
-const metrics = metricProviders(optionsToken, [...workerMetricDefinitions, ...taskMetricDefinitions]);
+const definitions = [...workerMetricDefinitions, ...taskMetricDefinitions, ...jobMetricDefinitions];
+const metrics = metricProviders(optionsToken, definitions);
 
 /**
- * Prometheus metrics of all workers and task queues. Import it plain, or once with `register(options)` or `registerAsync()`.
+ * Prometheus metrics of all workers, task queues and job queues. Import it plain, or once with
+ * `register(options)` or `registerAsync()`.
+ *
+ * How the job queues stand is asked of their backend once per reading, for 2 s at most. The gauges that tell
+ * of it are the same in every process that has the queue: use `max by (queue)`. While the backend does not
+ * answer they are missing, and `job_backend_up` is 0.
+ *
  * `PrometheusModule.register({ global: true })` serves them, and its `customMetricPrefix` and `defaultLabels`
  * apply. Each metric can be injected with `@InjectMetric(name)` where this module is imported.
  */
 @Module({
   imports: [PoolModule],
-  providers: [...metrics, WorkerMetricsService, TaskMetricsService],
+  providers: [
+    ...metrics,
+    WorkerMetricsService,
+    TaskMetricsService,
+    JobMetricsService,
+    JobBackendMetricsService,
+  ],
   exports: metrics,
 })
 export class WorkerMetricsModule extends ConfigurableModuleClass {}

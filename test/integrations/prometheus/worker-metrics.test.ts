@@ -6,7 +6,12 @@ import {
   WorkerModule,
   type WorkerOptions,
 } from 'nestjs-worker';
-import { taskMetricNames, WorkerMetricsModule, workerMetricNames } from 'nestjs-worker/prometheus';
+import {
+  jobMetricNames,
+  taskMetricNames,
+  WorkerMetricsModule,
+  workerMetricNames,
+} from 'nestjs-worker/prometheus';
 import { FakeClock } from 'nestjs-worker/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { bootContext, happened, poolOf, settle, signal, UntilAborted } from '../../support/nest.js';
@@ -39,7 +44,7 @@ const none = { started: 0, restarted: 0, success: 0, error: 0, cancelled: 0 };
 describe('WorkerMetricsModule, imported plain', () => {
   it('registers each metric under its name, with its unit and kind', async () => {
     await boot();
-    const names = [...Object.values(workerMetricNames), ...Object.values(taskMetricNames)];
+    const names = [workerMetricNames, taskMetricNames, jobMetricNames].flatMap((all) => Object.values(all));
     expect((await metricNamesOf()).toSorted()).toEqual(names.toSorted());
     const kinds = (await register.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]);
     expect(Object.fromEntries(kinds)).toMatchObject({

@@ -1,0 +1,203 @@
+import { formatDuration } from '../clock/index.js';
+import { isWorkError, JobBackendError } from '../errors/index.js';
+import { toErrorInfo } from '../events/index.js';
+import type { Pool } from '../pool/index.js';
+import { delayAfter, type ExponentialBackoff } from '../supervision/index.js';
+import type { JobBackend, JobBackendCapabilities } from './job-backend.js';
+
+const reopening: ExponentialBackoff = { initialMs: 100, factor: 2, maxMs: 10_000, jitter: 0.5 };
+
+/** A backend that could not be used for so long is down: what went wrong is more than a moment of it. */
+const downAfterMs = 10_000;
+
+/** One that has not been answered. */
+interface Call {
+  /** For the backend to be opened. */
+  isWaiting: boolean;
+  begin(): void;
+  giveUp(): void;
+}
+
+type OnRevoked = (ids: readonly string[]) => void;
+
+/**
+ * The one way to the backend: opens it, again and again where it must, gives each call a time limit, and knows whether
+ * it can be reached. What fails is told to the caller; nothing is tried twice here.
+ */
+export class JobConnection {
+  readonly #revoked = new Map<string, Set<OnRevoked>>();
+  readonly #calls = new Set<Call>();
+  #isOpening = false;
+  #isOpen = false;
+  #closed = false;
+  #stopWaiting: () => void = () => {};
+  /** Why it cannot be used just now, and since when. */
+  #error: Error | undefined;
+  #errorSince = 0;
+
+  constructor(
+    readonly pool: Pool,
+    readonly backend: JobBackend,
+  ) {}
+
+  get capabilities(): JobBackendCapabilities {
+    return this.backend.capabilities;
+  }
+
+  /** Why the backend cannot be used just now; `undefined` where it can, or where nobody has tried. */
+  get error(): Error | undefined {
+    return this.#error;
+  }
+
+  /** How it stands, as far as the last calls tell. */
+  get status(): 'up' | 'degraded' | 'down' {
+    if (this.#error === undefined) return 'up';
+    return this.unreachableMs >= downAfterMs ? 'down' : 'degraded';
+  }
+
+  /** For how long it could not be used; 0 where it can. */
+  get unreachableMs(): number {
+    return this.#error === undefined ? 0 : this.pool.clock.monotonic() - this.#errorSince;
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Begins to open it. Tries until it succeeds or is closed. */
+  open(): void {
+    if (this.#isOpening || this.#isOpen || this.#closed) return;
+    this.#isOpening = true;
+    this.pool.inScope(() => void this.#openAtLast());
+  }
+
+  /**
+   * Calls the backend, once it is open. Rejects with `JobBackendError` where that fails, or has not answered after
+   * `timeoutMs`. `what` is the rest of the sentence "did not answer …". `quiet`: it says nothing of how well the backend is.
+   */
+  call<Result>(
+    what: string,
+    timeoutMs: number,
+    run: (backend: JobBackend) => Promise<Result>,
+    { quiet = false } = {},
+  ): Promise<Result> {
+    if (this.#closed) return Promise.reject(this.#failure(closedTo(what)));
+    this.open();
+    return new Promise<Result>((resolve, reject) => {
+      const end = (error: unknown, tells: boolean): void => {
+        cancelTimer();
+        this.#calls.delete(call);
+        if (tells && !quiet) this.#note(error as Error | undefined);
+        if (error !== undefined) reject(error as Error);
+      };
+      const answered = (answer: Result): void => {
+        end(undefined, true);
+        resolve(answer);
+      };
+      const failed = (thrown: unknown): void => {
+        // One of our own is an answer, such as that a cursor is none.
+        if (isWorkError(thrown)) return end(thrown, false);
+        end(this.#failure(`failed to answer ${what}: ${toErrorInfo(thrown).message}`, thrown), true);
+      };
+      const cancelTimer = this.pool.inScope(() =>
+        this.pool.clock.setTimer(() => {
+          const why = this.#error === undefined ? '' : ` (${toErrorInfo(this.#error).message})`;
+          end(this.#failure(`did not answer ${what} within ${formatDuration(timeoutMs)}${why}`), true);
+        }, timeoutMs),
+      );
+      const call: Call = {
+        begin: () => {
+          call.isWaiting = false;
+          try {
+            run(this.backend).then(answered, failed);
+          } catch (error) {
+            failed(error);
+          }
+        },
+        isWaiting: true,
+        giveUp: () => end(this.#failure(closedTo(what)), false),
+      };
+      this.#calls.add(call);
+      if (this.#isOpen) call.begin();
+    });
+  }
+
+  /** Tells `listener` of jobs of that queue that may have been taken away. Answers how to stop it. */
+  onRevoked(queue: string, listener: OnRevoked): () => void {
+    const listeners = this.#revoked.get(queue) ?? new Set();
+    this.#revoked.set(queue, listeners.add(listener));
+    return () => listeners.delete(listener);
+  }
+
+  /** Lets go of the backend. Calls that are under way have failed. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#isOpen = false;
+    this.#stopWaiting();
+    for (const call of this.#calls) call.giveUp();
+    try {
+      await this.backend.close();
+    } catch (error) {
+      this.pool.report(`closing the job backend "${this.capabilities.name}"`, error);
+    }
+  }
+
+  async #openAtLast(): Promise<void> {
+    const { pool } = this;
+    for (let failures = 1; !this.#closed; failures++) {
+      try {
+        await this.backend.open({
+          onRevoked: (queue, ids) => this.#revoked.get(queue)?.forEach((listener) => listener(ids)),
+          onConnection: (error) => this.#note(error),
+          warn: (message) => pool.say('warn', message),
+          setTimer: (callback, delayMs) => pool.inScope(() => pool.clock.setTimer(callback, delayMs)),
+        });
+        this.#note(undefined);
+        this.#isOpen = !this.#closed;
+        this.#isOpening = false;
+        for (const call of this.#calls) if (call.isWaiting) call.begin();
+        if (failures > 1) pool.say('log', `The job backend "${this.capabilities.name}" is open`);
+        return;
+      } catch (error) {
+        if (this.#closed) return;
+        if (failures === 1) {
+          pool.say('error', `The job backend "${this.capabilities.name}" cannot be opened; trying again`, {
+            err: error,
+          });
+        }
+        this.#fail(`cannot be opened: ${toErrorInfo(error).message}`, error);
+        await this.#wait(delayAfter(reopening, failures, error, Math.random()));
+      }
+    }
+  }
+
+  #wait(delayMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancelTimer = this.pool.clock.setTimer(resolve, delayMs);
+      this.#stopWaiting = () => {
+        cancelTimer();
+        resolve();
+      };
+    });
+  }
+
+  #fail(what: string, cause?: unknown): JobBackendError {
+    const error = this.#failure(what, cause);
+    this.#note(error);
+    return error;
+  }
+
+  #note(error: Error | undefined): void {
+    if (error !== undefined && this.#error === undefined) this.#errorSince = this.pool.clock.monotonic();
+    this.#error = error;
+  }
+
+  #failure(what: string, cause?: unknown): JobBackendError {
+    return new JobBackendError(this.capabilities.name, what, cause === undefined ? {} : { cause });
+  }
+}
+
+function closedTo(what: string): string {
+  return `is closed, and cannot answer ${what} any more`;
+}

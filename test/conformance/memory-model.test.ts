@@ -1,0 +1,55 @@
+import { expect, it } from 'vitest';
+import type { MemoryJobBackend } from '../../lib/jobs/index.js';
+import { brokenBackends } from '../support/broken-job-backends.js';
+import { checkJobModel, type JobModelOptions } from '../support/job-backend-commands.js';
+import { memorySubject } from '../support/memory-subject.js';
+
+const hourMs = 3_600_000;
+
+const onMemory = (Backend?: typeof MemoryJobBackend): JobModelOptions => ({
+  make: () => memorySubject(Backend),
+  times: {
+    delays: [0, 0, 1, 5, 40, 1_000, 2 ** 31 + 7],
+    leases: [1, 10, 50, 2_000],
+    advances: [0, 1, 5, 10, 50, 500, 2_000, hourMs],
+    ttls: [1, 20, 3_000],
+    keeps: [0, 30, 5_000, Infinity],
+  },
+  priority: true,
+  lostTurn: 'due',
+  mayLapse: false,
+  limits: { concurrency: true, perKey: true },
+  settle: async () => {
+    for (let turn = 0; turn < 3; turn++) await Promise.resolve();
+  },
+  patience: 3,
+  rounding: 0,
+});
+
+// More of them now and then: MODEL_RUNS=3000.
+const numRuns = Number(process.env.MODEL_RUNS ?? 100);
+
+it('does what the model does, whatever comes', { timeout: 600_000 }, async () => {
+  await expect(checkJobModel(onMemory(), { numRuns, maxCommands: 60 })).resolves.toBeUndefined();
+});
+
+const known = new Set([
+  'settles with any token',
+  'never frees a unique key',
+  'ignores limits',
+  'rounds leases down to seconds',
+]);
+
+it.each(brokenBackends.filter(([defect]) => known.has(defect)))(
+  'differs from a backend that %s',
+  { timeout: 60_000 },
+  async (_, Backend) => {
+    const checked = checkJobModel(onMemory(Backend), {
+      numRuns: 100,
+      maxCommands: 60,
+      seed: 1,
+      endOnFailure: true,
+    });
+    await expect(checked).rejects.toThrow(/Property failed/u);
+  },
+);

@@ -1,0 +1,390 @@
+import {
+  type BlockingClaimOptions,
+  type ClaimedJob,
+  type ClaimOptions,
+  type JobAttempt,
+  type JobBackendHost,
+  MemoryJobBackend,
+  type NewJob,
+  type Settlement,
+  type StoredJob,
+} from '../../lib/jobs/index.js';
+
+/** Backends with one defect each, most of which some queue has had. */
+
+class AnyTokenSettles extends MemoryJobBackend {
+  readonly #holders = new Map<string, ClaimedJob>();
+
+  override async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    const claimed = await super.claim(queue, options);
+    for (const job of claimed) this.#holders.set(job.id, job);
+    return claimed;
+  }
+
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const held = settlements.map((settlement) =>
+      Object.assign({ ...settlement }, { job: this.#holders.get(settlement.job.id) ?? settlement.job }),
+    );
+    return super.settle(queue, held, then);
+  }
+}
+
+class EverySettlementAccepted extends MemoryJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    return { ...(await super.settle(queue, settlements, then)), accepted: settlements.map(() => true) };
+  }
+}
+
+class ExtendsWhatIsLost extends MemoryJobBackend {
+  override async extend(queue: string, extensions: Parameters<MemoryJobBackend['extend']>[1]) {
+    return (await super.extend(queue, extensions)).map(() => true);
+  }
+}
+
+class NewestFirst extends MemoryJobBackend {
+  #enqueued = 0;
+
+  override async enqueue(jobs: readonly NewJob[]) {
+    return super.enqueue(jobs.map((job) => Object.assign({ ...job }, { priority: ++this.#enqueued })));
+  }
+}
+
+class DuplicatesAccepted extends MemoryJobBackend {
+  override async enqueue(jobs: readonly NewJob[]) {
+    return super.enqueue(jobs.map((job) => Object.assign({ ...job }, { unique: undefined })));
+  }
+}
+
+class KeyNeverFreed extends MemoryJobBackend {
+  readonly #keys = new Map<string, string>();
+
+  override async enqueue(jobs: readonly NewJob[]) {
+    const answers = [];
+    for (const job of jobs) {
+      const holder = job.unique && this.#keys.get(job.unique.key);
+      const [known] = await this.get(job.queue, [job.id]);
+      if (holder !== undefined && known === undefined)
+        answers.push({ kind: 'duplicate', id: holder } as const);
+      else answers.push(...(await super.enqueue([job])));
+      if (job.unique !== undefined && holder === undefined) this.#keys.set(job.unique.key, job.id);
+    }
+    return answers;
+  }
+}
+
+class TooEarly extends MemoryJobBackend {
+  override async enqueue(jobs: readonly NewJob[]) {
+    const early = jobs.map((job) =>
+      Object.assign({ ...job }, { due: 'inMs' in job.due ? { inMs: job.due.inMs % 2 ** 31 } : job.due }),
+    );
+    return super.enqueue(early);
+  }
+}
+
+/** Looks once, and then again when the time is over. */
+class LostWakeUp extends MemoryJobBackend {
+  #host: JobBackendHost | undefined;
+
+  override async open(host: JobBackendHost) {
+    this.#host = host;
+    return super.open(host);
+  }
+
+  override async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    const now = await super.claim(queue, { ...options, waitMs: 0 });
+    if (now.length > 0 || options.waitMs === 0) return now;
+    await new Promise<void>((resolve) => {
+      const cancel = this.#host?.setTimer(resolve, options.waitMs);
+      options.signal.addEventListener('abort', () => {
+        cancel?.();
+        resolve();
+      });
+    });
+    return super.claim(queue, { ...options, waitMs: 0 });
+  }
+}
+
+/** Leases in whole seconds: a short one is none. */
+class ShortLeaseIsNone extends MemoryJobBackend {
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    return super.claim(queue, { ...options, leaseMs: Math.floor(options.leaseMs / 1_000) * 1_000 });
+  }
+}
+
+class ActiveCountsAsScheduled extends MemoryJobBackend {
+  override async counts(...args: Parameters<MemoryJobBackend['counts']>) {
+    const counts = await super.counts(...args);
+    return counts.map((one) =>
+      Object.assign({ ...one }, { active: 0, scheduled: one.scheduled + one.active }),
+    );
+  }
+}
+
+class RetryKeepsFailures extends MemoryJobBackend {
+  readonly #failures = new Map<string, number>();
+
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    for (const settlement of settlements) {
+      if ('failures' in settlement) this.#failures.set(settlement.job.id, settlement.failures);
+    }
+    return super.settle(queue, settlements, then);
+  }
+
+  override async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    return (await super.claim(queue, options)).map((job) =>
+      Object.assign({ ...job }, { failures: this.#failures.get(job.id) ?? 0 }),
+    );
+  }
+}
+
+class AbortLosesJobs extends MemoryJobBackend {
+  override async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    if (options.waitMs === 0) return super.claim(queue, options);
+    const claimed = super.claim(queue, { ...options, signal: new AbortController().signal });
+    const aborted = new Promise<readonly ClaimedJob[]>((resolve) => {
+      options.signal.addEventListener('abort', () => resolve([]), { once: true });
+    });
+    return Promise.race([claimed, aborted]);
+  }
+}
+
+class HistoryUnbounded extends MemoryJobBackend {
+  readonly #attempts = new Map<string, JobAttempt[]>();
+
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    for (const settlement of settlements) {
+      if (!('attempt' in settlement) || settlement.attempt === undefined) continue;
+      const { id } = settlement.job;
+      this.#attempts.set(id, [...(this.#attempts.get(id) ?? []), settlement.attempt]);
+    }
+    return super.settle(queue, settlements, then);
+  }
+
+  override async get(queue: string, ids: readonly string[]): Promise<readonly (StoredJob | undefined)[]> {
+    return (await super.get(queue, ids)).map((job) =>
+      job === undefined || job.history.length < 20
+        ? job
+        : Object.assign({ ...job }, { history: this.#attempts.get(job.id) ?? job.history }),
+    );
+  }
+}
+
+class CursorIgnored extends MemoryJobBackend {
+  override async list(queue: string, options: Parameters<MemoryJobBackend['list']>[1]) {
+    return super.list(queue, { ...options, cursor: undefined });
+  }
+}
+
+/** Pages by how many jobs came before: what is deleted meanwhile shifts the rest. */
+class PagesByNumber extends MemoryJobBackend {
+  override async list(queue: string, options: Parameters<MemoryJobBackend['list']>[1]) {
+    const { jobs } = await super.list(queue, { state: options.state, limit: 1_000_000 });
+    if (options.cursor !== undefined && !/^\d+$/u.test(options.cursor)) return super.list(queue, options);
+    const from = Number(options.cursor ?? 0);
+    const next = from + options.limit;
+    return { jobs: jobs.slice(from, next), cursor: next < jobs.length ? String(next) : undefined };
+  }
+}
+
+/** Renewing a lease stores the job anew. */
+class RenewalResurrects extends MemoryJobBackend {
+  override async extend(queue: string, extensions: Parameters<MemoryJobBackend['extend']>[1]) {
+    const answers = await super.extend(queue, extensions);
+    const jobs = extensions.map(({ job }): NewJob => ({
+      id: job.id,
+      queue,
+      name: job.name,
+      payload: job.payload,
+      priority: job.priority,
+      due: { inMs: 0 },
+    }));
+    await super.enqueue(jobs);
+    return answers;
+  }
+}
+
+class ReleaseTakesAnAttempt extends MemoryJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const changed = settlements.map((settlement): Settlement => {
+      if (settlement.kind !== 'released') return settlement;
+      const { job } = settlement;
+      const attempt: JobAttempt = { attempt: 1, startedAt: 0, endedAt: 0, outcome: 'cancelled' };
+      return { kind: 'scheduled', job, delayMs: 0, failures: job.failures + 1, attempt };
+    });
+    return super.settle(queue, changed, then);
+  }
+}
+
+class DeadUnbounded extends MemoryJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const changed = settlements.map((settlement): Settlement =>
+      settlement.kind === 'dead' ? Object.assign({ ...settlement }, { maxDead: Infinity }) : settlement,
+    );
+    return super.settle(queue, changed, then);
+  }
+}
+
+class LimitsIgnored extends MemoryJobBackend {
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    return super.claim(queue, { ...options, limits: undefined });
+  }
+}
+
+/** Counts the places that it gave and got back, and knows nothing of leases that are over. */
+class PlacesLeak extends MemoryJobBackend {
+  #held = 0;
+
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    const most = options.limits?.concurrency ?? Infinity;
+    const limit = Math.min(options.limit, most - this.#held);
+    if (limit < 1) return super.claim(queue, { ...options, limits: { concurrency: 0 } });
+    const claimed = await super.claim(queue, { ...options, limit });
+    this.#held += claimed.length;
+    return claimed;
+  }
+
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    this.#held = Math.max(0, this.#held - settlements.length);
+    return super.settle(queue, settlements, then);
+  }
+}
+
+class PrefetchedDie extends MemoryJobBackend {
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    return super.claim(queue, { ...options, limit: options.limit + options.prefetch, prefetch: 0 });
+  }
+}
+
+class AgeInSeconds extends MemoryJobBackend {
+  override async counts(...args: Parameters<MemoryJobBackend['counts']>) {
+    const counts = await super.counts(...args);
+    return counts.map((one) => Object.assign({ ...one }, { oldestReadyAgeMs: one.oldestReadyAgeMs / 1_000 }));
+  }
+}
+
+class PauseForOneOnly extends MemoryJobBackend {
+  readonly #paused = new Set<string>();
+
+  override async pause(queue: string, paused: boolean) {
+    if (paused) this.#paused.add(queue);
+    else this.#paused.delete(queue);
+  }
+
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    return this.#paused.has(queue) ? [] : super.claim(queue, options);
+  }
+}
+
+class CloseLeavesWaiting extends MemoryJobBackend {
+  override async close() {}
+}
+
+/** One connection for all: while a claim waits, every other call does. */
+class WaitingHindersOthers extends MemoryJobBackend {
+  readonly #waiting = new Set<Promise<unknown>>();
+
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    const claimed = super.claim(queue, options);
+    this.#waiting.add(claimed);
+    void claimed.finally(() => this.#waiting.delete(claimed));
+    return claimed;
+  }
+
+  override async counts(...args: Parameters<MemoryJobBackend['counts']>) {
+    await Promise.all(this.#waiting);
+    return super.counts(...args);
+  }
+}
+
+/** Looks for jobs first, and holds them a little later. */
+class ClaimsTwice extends MemoryJobBackend {
+  #found: Promise<readonly ClaimedJob[]> | undefined;
+
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    if (options.waitMs > 0) return super.claim(queue, options);
+    const found = (this.#found ??= super.claim(queue, options));
+    await found;
+    this.#found = undefined;
+    return found;
+  }
+}
+
+class PayloadByReference extends MemoryJobBackend {
+  readonly #payloads = new Map<string, Uint8Array | undefined>();
+
+  override async enqueue(jobs: readonly NewJob[]) {
+    for (const { id, payload } of jobs) if (!this.#payloads.has(id)) this.#payloads.set(id, payload);
+    return super.enqueue(jobs);
+  }
+
+  override async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    return (await super.claim(queue, options)).map((job) =>
+      Object.assign({ ...job }, { payload: this.#payloads.get(job.id) }),
+    );
+  }
+}
+
+class NothingIsKept extends MemoryJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const changed = settlements.map((settlement) =>
+      'keepMs' in settlement ? Object.assign({ ...settlement }, { keepMs: 0 }) : settlement,
+    );
+    return super.settle(queue, changed, then);
+  }
+}
+
+/** What is wrong, and a test of the suite that must find it. */
+export const brokenBackends: readonly (readonly [
+  defect: string,
+  typeof MemoryJobBackend,
+  caughtBy: RegExp,
+])[] = [
+  ['settles with any token', AnyTokenSettles, /refuses "completed" of who has lost the job/],
+  ['accepts every settlement', EverySettlementAccepted, /refuses "completed" of who has lost the job/],
+  ['says that a lost lease was renewed', ExtendsWhatIsLost, /refuses to extend a lease that was lost/],
+  ['hands out the newest first', NewestFirst, /in the order in which they were enqueued/],
+  ['accepts duplicates', DuplicatesAccepted, /refuses a job whose unique key is held/],
+  ['never frees a unique key', KeyNeverFreed, /frees the key of a job that has completed/],
+  ['hands out too early what is due after 2^31 ms', TooEarly, /due in 30 days, and past 2\^31 ms/],
+  ['misses a job that comes while a claim waits', LostWakeUp, /wakes a waiting claim when a job is enqueued/],
+  ['rounds leases down to seconds', ShortLeaseIsNone, /holds a job for milliseconds, too/],
+  [
+    'counts active jobs as scheduled',
+    ActiveCountsAsScheduled,
+    /tells a running job from one that is for later/,
+  ],
+  ['keeps the failures of a job that is retried', RetryKeepsFailures, /forgets how often a job has failed/],
+  ['loses what a claim got that was called off', AbortLosesJobs, /called off, and leaves all jobs to others/],
+  ['keeps all of the history', HistoryUnbounded, /keeps the last 20 attempts/],
+  ['gives the first page for any cursor', CursorIgnored, /lists jobs that are ready, each once/],
+  ['pages by number', PagesByNumber, /lists each job once that stays ready/],
+  [
+    'stores a deleted job anew when its lease is renewed',
+    RenewalResurrects,
+    /deleted, and the job stays away/,
+  ],
+  ['takes an attempt for a release', ReleaseTakesAnAttempt, /as if it had never been claimed/],
+  ['keeps all dead jobs', DeadUnbounded, /how many of the oldest gave way/],
+  [
+    'hands out a job to two claims at once',
+    ClaimsTwice,
+    /hands out each job once to claims that come at once/,
+  ],
+  ['ignores limits', LimitsIgnored, /no more of a queue at once than its concurrency allows/],
+  ['never gets back the place of a lost lease', PlacesLeak, /frees the place of a lease that is over, once/],
+  ['counts a death of what was only at hand', PrefetchedDie, /counts no death of what was only at hand/],
+  ['tells the age in seconds', AgeInSeconds, /has been due that waits for longest/],
+  [
+    'lets waiting claims go on while paused',
+    PauseForOneOnly,
+    /hands out nothing of a paused queue, to nobody/,
+  ],
+  ['lets claims wait on when it is closed', CloseLeavesWaiting, /ends claims that wait when it is closed/],
+  [
+    'keeps other calls waiting while a claim waits',
+    WaitingHindersOthers,
+    /hinders nothing else while it waits/,
+  ],
+  ['shares payloads with its callers', PayloadByReference, /not reached by what the caller does/],
+  ['keeps no completed job', NothingIsKept, /keeps a completed job, and what it returned/],
+];
