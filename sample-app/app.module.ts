@@ -3,12 +3,13 @@ import { Module } from '@nestjs/common';
 import { PrometheusModule } from '@willsoto/nestjs-prometheus';
 import { LoggerModule } from 'nestjs-pino';
 import { destination } from 'pino';
-import { WorkerModule } from 'nestjs-worker';
+import { JobsModule, WorkerModule } from 'nestjs-worker';
 import { WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { WorkerLoggingModule } from 'nestjs-worker/pino';
 import { WorkerMetricsModule } from 'nestjs-worker/prometheus';
 import { CarrierModule } from './carrier/carrier.module.js';
 import { IngestModule } from './ingest/ingest.module.js';
+import { jobBackend } from './job-backend.js';
 import { OperationsModule } from './operations/operations.module.js';
 import { RelayModule } from './relay/relay.module.js';
 
@@ -29,6 +30,7 @@ const stream = destination({ sync: true });
     }),
     PrometheusModule.register({ global: true }),
     WorkerModule.forRoot({ maxAttempts: Infinity, shutdownTimeout: '20s' }),
+    JobsModule.forRoot({ backend: jobBackend() }),
     WorkerLoggingModule,
     WorkerMetricsModule,
     WorkerTracingModule,

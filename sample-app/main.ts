@@ -17,4 +17,9 @@ logger.log(`Metrics:  ${url}/metrics`);
 logger.log(
   `Inbox:    ${settings.inbox} (drop a file of scans, such as sample-app/data/scans-2026-11-20.jsonl)`,
 );
+logger.log(
+  settings.redisUrl === undefined
+    ? 'Jobs:     in memory (REDIS_URL=redis://localhost:6379 keeps them in Redis)'
+    : 'Jobs:     in Redis, where they outlive this process',
+);
 logger.log('Ctrl-C stops');

@@ -9,6 +9,8 @@ export const settings = {
   port: Number(env['PORT'] ?? 3000),
   /** Depots drop their files here. */
   inbox,
+  /** Where jobs are kept, such as `redis://localhost:6379`. By default in memory. */
+  redisUrl: env['REDIS_URL'] || undefined,
   /** Where scans go. By default to this app itself, which stands in for it, see `partners/`. */
   trackingUrl: env['TRACKING_URL'],
   carrierUrl: env['CARRIER_URL'],

@@ -6,6 +6,7 @@ export {
   type ClaimOptions,
   type CountOptions,
   type DeadCause,
+  deathDecayMs,
   deathsAt,
   type DeleteAnswer,
   type EnqueueAnswer,
@@ -49,6 +50,7 @@ export { type JobListOptions, JobQueue, type WaitOptions } from './job-queue.js'
 export type { JobLimits, JobQueueOptions } from './job-queue-options.js';
 export { JobRegistry, jobRegistryOf } from './job-registry.js';
 export { jobOutcomes } from './job-tally.js';
+export type { RunEnd } from './job-runner.js';
 export type { JobView, JobViewPage } from './job-view.js';
 export {
   type JobQueueAsyncOptions,

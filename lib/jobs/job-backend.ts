@@ -21,11 +21,14 @@ export interface JobBackend {
   enqueue(jobs: readonly NewJob[]): Promise<readonly EnqueueAnswer[]>;
   /**
    * Hands out jobs that are due, the one that has been due for longest first, each under a new token that is held
-   * for `leaseMs`. Where none can be had it waits, and answers as soon as one can, or with none after `waitMs`
+   * for `leaseMs`. One whose lease was lost has been due since then, or since it was due before. Where none can be had it waits, and answers as soon as one can, or with none after `waitMs`
    * or when `signal` aborts. What comes after the abort goes back as if it had never been claimed.
    */
   claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]>;
-  /** Holds jobs for longer; `false` for one whose token no longer holds. */
+  /**
+   * Holds jobs for longer; `false` for one whose token no longer holds. A lease that is over may be held on to until
+   * somebody else has claimed the job, or the limits of its claim leave no place for it any more.
+   */
   extend(queue: string, extensions: readonly Extension[]): Promise<readonly boolean[]>;
   /** Ends claims; `thenClaim` takes new ones in the same round trip, without waiting for any. */
   settle(queue: string, settlements: readonly Settlement[], thenClaim?: ClaimOptions): Promise<SettleAnswer>;
@@ -35,7 +38,10 @@ export interface JobBackend {
   list(queue: string, options: ListOptions): Promise<JobPage>;
   /** Removes jobs for good, whatever their state: of one that is being run, the token no longer holds. */
   delete(queue: string, ids: readonly string[]): Promise<readonly DeleteAnswer[]>;
-  /** Makes dead and scheduled jobs due now, with all their attempts before them. */
+  /**
+   * Makes dead and scheduled jobs due now, with all their attempts before them: failures and deaths are 0 again, the history
+   * and the last error stay.
+   */
   retry(queue: string, ids: readonly string[]): Promise<readonly RetryAnswer[]>;
   /** While a queue is paused, in every process, none of its jobs is handed out. */
   pause(queue: string, paused: boolean): Promise<void>;
@@ -79,6 +85,7 @@ export interface JobBackendHost {
 
 /** A job as it is given to a backend. */
 export interface NewJob {
+  /** Given once, over all queues of the backend. */
   readonly id: string;
   readonly queue: string;
   /** Which handler of the queue is to run it; empty where one runs all. */
@@ -90,7 +97,10 @@ export interface NewJob {
   readonly priority: number;
   /** Carried along, such as a trace's context. */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** Held while the job lives, for `ttlMs` at most. */
+  /**
+   * Held while the job lives, for `ttlMs` at most. A dead job that is retried holds its key again, unless another job
+   * holds it by then, or its time is over.
+   */
   readonly unique?: { readonly key: string; readonly ttlMs?: number | undefined } | undefined;
   /** Jobs with the same one share the limit `perKey`. */
   readonly limitKey?: string | undefined;
@@ -131,7 +141,7 @@ export interface BlockingClaimOptions extends ClaimOptions {
 /**
  * Where a job stands:
  * - `scheduled`: for later: its delay, its next attempt;
- * - `ready`: due, and held by nobody;
+ * - `ready`: due, and held by nobody, or under a lease that is over;
  * - `active`: held under a lease;
  * - `completed`, `cancelled`: it has ended, and is kept for a while;
  * - `dead`: given up on, and kept to be looked at and retried.

@@ -157,6 +157,7 @@ export class JobConnection {
         this.#isOpen = !this.#closed;
         this.#isOpening = false;
         for (const call of this.#calls) if (call.isWaiting) call.begin();
+        this.#sayWhoRenews();
         if (failures > 1) pool.say('log', `The job backend "${this.capabilities.name}" is open`);
         return;
       } catch (error) {
@@ -170,6 +171,16 @@ export class JobConnection {
         await this.#wait(delayAfter(reopening, failures, error, Math.random()));
       }
     }
+  }
+
+  /** Once: it decides what a blocked event loop costs. */
+  #sayWhoRenews(): void {
+    const { name, shared, leaseThread } = this.capabilities;
+    if (!shared) return;
+    const who = leaseThread
+      ? 'a thread, also while the event loop is blocked'
+      : 'the main loop: one that is blocked for longer than a lease loses it';
+    this.pool.say('log', `Leases of the job backend "${name}" are renewed by ${who}`);
   }
 
   #wait(delayMs: number): Promise<void> {

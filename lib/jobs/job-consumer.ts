@@ -43,6 +43,7 @@ export class JobConsumer implements Child {
   readonly #options: ConsumerOptions;
   readonly #intake: JobIntake;
   readonly #watch: ConsumptionWatch;
+  #middlewares: readonly (Middleware | MiddlewareFunction)[];
   #active = false;
   #startedAt = 0;
   #stopping: Stopping | undefined;
@@ -65,13 +66,8 @@ export class JobConsumer implements Child {
     this.#pool = pool;
     this.#connection = connection;
     this.#options = options;
-    const owner = `job queue "${this.name}" (${origin})`;
-    const around = middlewares.filter(isAround);
-    let listed: readonly (Middleware | MiddlewareFunction)[] | undefined;
-    const environment = environmentOf(pool, () => {
-      listed ??= [...pool.options.middlewares.map((one) => pool.middleware(one, owner)), ...around];
-      return listed;
-    });
+    this.#middlewares = middlewares.filter(isAround);
+    const environment = environmentOf(pool, () => this.#middlewares);
     this.runner = new JobRunner(connection, options, entries, environment);
     this.#intake = new JobIntake(connection, options, middlewares.filter(isClaimMiddleware), this.runner);
     this.runner.onHungry = () => this.#intake.request();
@@ -96,7 +92,11 @@ export class JobConsumer implements Child {
     return this.#active && (this.#connection.error !== undefined || this.#intake.failingMs > 0);
   }
 
+  /** Options of the pool are settled by now. Throws where a middleware of theirs is not provided. */
   register(): void {
+    const owner = `job queue "${this.name}" (${this.origin})`;
+    const ofPool = this.#pool.options.middlewares.map((one) => this.#pool.middleware(one, owner));
+    this.#middlewares = [...ofPool, ...this.#middlewares];
     this.record = new ExecutionRecord(this.#pool.options.historySize);
     this.record.id = this.#pool.generateId();
     this.#emit({ type: 'registered', enabled: true, ...this.#stamp() });

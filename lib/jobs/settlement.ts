@@ -103,7 +103,9 @@ const longestError = 2_000;
 
 /** An error as a text to be stored. Never throws. */
 export function textOf(error: unknown): string {
-  const { name, message } = toErrorInfo(error);
-  const text = name === 'Error' || name === 'NonError' ? message : `${name}: ${message}`;
+  const { name, message, cause } = toErrorInfo(error);
+  const own = name === 'Error' || name === 'NonError' ? message : `${name}: ${message}`;
+  // Often the only word on why a fetch() failed.
+  const text = cause === undefined ? own : `${own} (${cause.message})`;
   return text.length > longestError ? `${text.slice(0, longestError - 1)}…` : text;
 }

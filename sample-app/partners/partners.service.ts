@@ -8,6 +8,11 @@ import { settings } from '../settings.js';
 export class Partners {
   constructor(private readonly host: HttpAdapterHost) {}
 
+  /** Not before this app listens. */
+  get reachable(): boolean {
+    return (this.host.httpAdapter.getHttpServer() as Server).listening;
+  }
+
   get trackingUrl(): string {
     return settings.trackingUrl ?? this.#standIn('partners/tracking');
   }

@@ -2,12 +2,12 @@ import { Module } from '@nestjs/common';
 import { makeCounterProvider } from '@willsoto/nestjs-prometheus';
 import { PartnersModule } from '../partners/partners.module.js';
 import { ScansModule } from '../scans/scans.module.js';
-import { ScanRelayWorker } from './scan-relay.worker.js';
+import { ScanRelay } from './scan-relay.handler.js';
 
 @Module({
   imports: [ScansModule, PartnersModule],
   providers: [
-    ScanRelayWorker,
+    ScanRelay,
     makeCounterProvider({
       name: 'parcel_scans_relayed_total',
       help: 'Scans that the tracking service has taken',

@@ -1,5 +1,15 @@
 import { Module } from '@nestjs/common';
-import { Outbox } from './outbox.service.js';
+import { JobsModule } from 'nestjs-worker';
 
-@Module({ providers: [Outbox], exports: [Outbox] })
+/** The queue of what was ingested and is to be passed on: a job for each scan. */
+@Module({
+  imports: [
+    JobsModule.registerQueue({
+      name: 'scans',
+      // What a process held that was killed is run again after so long.
+      lease: '5s',
+    }),
+  ],
+  exports: [JobsModule],
+})
 export class ScansModule {}

@@ -21,6 +21,7 @@ const peersOf = {
   terminus: ['@nestjs/terminus'],
   opentelemetry: ['@opentelemetry/api'],
   threads: ['piscina'],
+  redis: ['ioredis'],
 };
 
 /** The files with a word in their name that says: this one belongs to Nest. */

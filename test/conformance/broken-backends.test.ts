@@ -1,6 +1,6 @@
+import { MemoryJobBackend } from 'nestjs-worker';
 import { describeJobBackend } from 'nestjs-worker/testing';
 import { expect, it } from 'vitest';
-import { MemoryJobBackend } from '../../lib/jobs/index.js';
 import { brokenBackends } from '../support/broken-job-backends.js';
 import { CollectingRunner } from '../support/collecting-runner.js';
 import { memorySubject } from '../support/memory-subject.js';

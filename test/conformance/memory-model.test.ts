@@ -1,5 +1,5 @@
+import type { MemoryJobBackend } from 'nestjs-worker';
 import { expect, it } from 'vitest';
-import type { MemoryJobBackend } from '../../lib/jobs/index.js';
 import { brokenBackends } from '../support/broken-job-backends.js';
 import { checkJobModel, type JobModelOptions } from '../support/job-backend-commands.js';
 import { memorySubject } from '../support/memory-subject.js';
@@ -27,7 +27,7 @@ const onMemory = (Backend?: typeof MemoryJobBackend): JobModelOptions => ({
 });
 
 // More of them now and then: MODEL_RUNS=3000.
-const numRuns = Number(process.env.MODEL_RUNS ?? 100);
+const numRuns = Number(process.env.MODEL_RUNS ?? 400);
 
 it('does what the model does, whatever comes', { timeout: 600_000 }, async () => {
   await expect(checkJobModel(onMemory(), { numRuns, maxCommands: 60 })).resolves.toBeUndefined();

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { MemoryJobBackend } from 'nestjs-worker';
 import { describeJobBackend } from 'nestjs-worker/testing';
 import { describe, it } from 'vitest';
-import { MemoryJobBackend } from '../../lib/jobs/index.js';
 
 // As a backend is tested whose clock nobody can move.
 describeJobBackend({

@@ -1,6 +1,6 @@
-import { describe, it } from 'vitest';
-import { MemoryJobBackend } from '../../lib/jobs/index.js';
+import { MemoryJobBackend } from 'nestjs-worker';
 import { describeJobBackend } from 'nestjs-worker/testing';
+import { describe, it } from 'vitest';
 import { memorySubject } from '../support/memory-subject.js';
 
 describeJobBackend({

@@ -1,3 +1,4 @@
+import type { AsyncLocalStorage } from 'node:async_hooks';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -5,10 +6,24 @@ import type { INestApplication, Type } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import ts from 'typescript';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { errorCodes, TaskQueueModule, WorkerModule, WorkerPoolService } from 'nestjs-worker';
-import { type EventRecorder, recordEvents } from 'nestjs-worker/testing';
-import { taskMetricNames, workerMetricNames } from 'nestjs-worker/prometheus';
+import {
+  errorCodes,
+  getJobQueueToken,
+  type InvalidOptionError,
+  JobHandler,
+  type JobQueue,
+  JobsModule,
+  MemoryJobBackend,
+  TaskQueueModule,
+  WorkerModule,
+  WorkerPoolService,
+} from 'nestjs-worker';
+import { type ConformanceRunner, type EventRecorder, recordEvents } from 'nestjs-worker/testing';
+import { jobMetricNames, taskMetricNames, workerMetricNames } from 'nestjs-worker/prometheus';
+import { RedisJobBackend } from 'nestjs-worker/redis';
+import { CollectingRunner } from '../support/collecting-runner.js';
 import { codeBlocks, codesIn, readme, section } from '../support/readme.js';
+import { RedisServer } from '../support/redis.js';
 import { repository } from '../support/repository.js';
 
 // Inside of the package's own folder, so that what it imports is found as it is here.
@@ -38,13 +53,37 @@ async function boot(AppModule: unknown) {
   return { app, events, workers: app.get(WorkerPoolService), get };
 }
 
+const jobQueue = (app: INestApplication, name: string): JobQueue => app.get(getJobQueueToken(name));
+
+/** A Redis where the code of the README looks for one. */
+async function withRedis(): Promise<RedisServer> {
+  const redis = await RedisServer.start();
+  vi.stubEnv('REDIS_URL', redis.url);
+  onTestFinished(async () => {
+    vi.unstubAllEnvs();
+    await redis.stop();
+  });
+  return redis;
+}
+
+/** What an option reader says that there is. */
+function acceptedBy(read: () => unknown): string[] {
+  try {
+    read();
+  } catch (error) {
+    const { message } = error as InvalidOptionError;
+    return /one of the options ([\w, ]+)\./.exec(message)?.[1]?.split(', ') ?? [];
+  }
+  throw new Error('It accepts anything');
+}
+
 describe('the code in the README', () => {
   it('is all under test', () => {
     expect(blocks.size).toBe(readme.match(/```ts\n/g)?.length);
     expect(blocks.size).toBeGreaterThan(7);
   });
 
-  it('compiles', { timeout: 60_000 }, () => {
+  it('compiles', { timeout: 120_000 }, () => {
     const config = ts.readConfigFile(`${repository}tsconfig.json`, (path) => ts.sys.readFile(path));
     const { options } = ts.parseJsonConfigFileContent(config.config, ts.sys, repository);
     const files = [...blocks.keys()].map((name) => `${folder}/${name}.ts`);
@@ -90,6 +129,104 @@ describe('the code in the README', () => {
     onTestFinished(() => quiet.mockRestore());
     const { main } = await load('tasks-without-nest');
     expect(await (main as () => Promise<unknown>)()).toEqual([1, 4, 9]);
+  });
+
+  it('jobs are enqueued by a request, once for a key, and run', async () => {
+    const { AppModule } = await load('jobs');
+    const { app, url } = await bootAtUrl(AppModule);
+    const register = async (email: string): Promise<string> => {
+      const headers = { 'content-type': 'application/json' };
+      const body = JSON.stringify({ email });
+      return (await fetch(`${url}/users`, { method: 'POST', headers, body })).text();
+    };
+    const id = await register('a@example.com');
+    const emails = jobQueue(app, 'emails');
+    expect(await emails.get(id)).toMatchObject({
+      state: 'scheduled',
+      payload: { to: 'a@example.com', template: 'welcome' },
+    });
+    expect(await register('a@example.com')).toBe(id);
+    expect(await register('b@example.com')).not.toBe(id);
+    await emails.enqueue({ to: 'c@example.com', template: 'news' });
+    await expect(emails.enqueue({ to: 'nobody', template: 'news' })).rejects.toMatchObject({
+      code: 'JOB_PAYLOAD_INVALID',
+    });
+    const ended = () =>
+      emails.counts().then(({ throughput }) => throughput.map(({ completed }) => completed));
+    await expect.poll(ended).toEqual([1]);
+  });
+
+  it('jobs-redis keeps jobs in Redis', { timeout: 240_000 }, async () => {
+    const redis = await withRedis();
+    const { BackendModule } = await load('jobs-redis');
+    const { app } = await bootAtUrl({
+      module: class App {},
+      imports: [BackendModule as Type, JobsModule.registerQueue({ name: 'emails' })],
+    });
+    const { id } = await jobQueue(app, 'emails').enqueue('hello');
+    const client = redis.client();
+    expect(await client.exists(`{shop}:job:${id}`)).toBe(1);
+    client.disconnect();
+  });
+
+  it('jobs-middlewares carries the tenant along', async () => {
+    const { InvoicesModule, tenants } = await load('jobs-middlewares');
+    const storage = tenants as AsyncLocalStorage<string>;
+    const seen = new Map<unknown, string | undefined>();
+    @JobHandler('invoices')
+    class Invoices {
+      handle({ payload }: { payload: unknown }): void {
+        seen.set(payload, storage.getStore());
+      }
+    }
+    const { app } = await bootAtUrl({
+      module: class App {},
+      imports: [JobsModule.forRoot(), InvoicesModule as Type],
+      providers: [Invoices],
+    });
+    const invoices = jobQueue(app, 'invoices');
+    const { id } = await storage.run('acme', () => invoices.enqueue(1, { delay: '1h' }));
+    expect(await invoices.get(id)).toMatchObject({ headers: { tenant: 'acme' }, limitKey: 'acme' });
+    await storage.run('acme', () => invoices.enqueue(2));
+    await invoices.enqueue(3);
+    await expect.poll(() => seen.size).toBe(2);
+    expect(Object.fromEntries(seen)).toEqual({ 2: 'acme', 3: 'nobody' });
+  });
+
+  it('jobs-run-once runs one job, or none', { timeout: 240_000 }, async () => {
+    const quiet = vi.spyOn(process.stdout, 'write').mockReturnValue(true);
+    onTestFinished(() => quiet.mockRestore());
+    const redis = await withRedis();
+    const { main } = await load('jobs-run-once');
+    const run = main as () => Promise<string | undefined>;
+    expect(await run()).toBeUndefined();
+    const backend = new RedisJobBackend({ url: redis.url, namespace: '{shop}' });
+    const { app } = await bootAtUrl({
+      module: class App {},
+      imports: [JobsModule.forRoot({ backend }), JobsModule.registerQueue({ name: 'reports' })],
+    });
+    const reports = jobQueue(app, 'reports');
+    await reports.enqueueMany([{ month: 'May' }, { month: 'June' }]);
+    expect(await run()).toBe('succeeded');
+    expect(await reports.counts()).toMatchObject({ ready: 1, active: 0 });
+  });
+
+  it('jobs-testing gives up after three attempts', async () => {
+    const { emailIsDeadAfterThreeAttempts } = await load('jobs-testing');
+    expect(await (emailIsDeadAfterThreeAttempts as () => Promise<unknown>)()).toMatchObject({
+      state: 'dead',
+      cause: 'exhausted',
+      failures: 3,
+      lastError: 'the mail server is down',
+    });
+  });
+
+  it('jobs-backend declares the tests of a backend, which pass', async () => {
+    const { testMyJobBackend } = await load('jobs-backend');
+    const runner = new CollectingRunner();
+    (testMyJobBackend as (runner: ConformanceRunner) => void)(runner);
+    expect(runner.tests.length).toBeGreaterThan(50);
+    for (const { body } of runner.tests.slice(0, 10)) await body();
   });
 
   it('health answers all three probes', async () => {
@@ -191,6 +328,27 @@ describe('the tables in the README', () => {
     expect(codesIn(section('### Task metrics')).toSorted()).toEqual(
       Object.values(taskMetricNames).toSorted(),
     );
+  });
+
+  it('name every metric of jobs', () => {
+    expect(codesIn(section('### Job metrics')).toSorted()).toEqual(Object.values(jobMetricNames).toSorted());
+  });
+
+  it('name every option of jobs', async () => {
+    const { resolveJobQueueOptions } = await import('../../lib/jobs/job-queue-options.js');
+    const { resolveJobHandlerOptions } = await import('../../lib/jobs/job-handler-options.js');
+    const { resolveEnqueueOptions } = await import('../../lib/jobs/enqueue-options.js');
+    const { capabilities } = new MemoryJobBackend();
+    const slip = { slip: 1 } as object;
+    for (const [heading, read] of [
+      ['### Job queue options', () => resolveJobQueueOptions(slip as { name: string }, capabilities)],
+      ['### Job handler options', () => resolveJobHandlerOptions('it', slip, () => {})],
+      ['### Enqueue options', () => resolveEnqueueOptions('it', slip, capabilities)],
+      ['### What survives what', () => new RedisJobBackend(slip)],
+    ] as const) {
+      expect(codesIn(section(heading)).toSorted()).toEqual(acceptedBy(read).toSorted());
+      expect(acceptedBy(read).length).toBeGreaterThan(5);
+    }
   });
 
   it('name every option of queues and tasks', async () => {

@@ -1,13 +1,13 @@
-import { FakeClock } from 'nestjs-worker/testing';
-import { describe, expect, it } from 'vitest';
-import type { Clock } from '../../lib/clock/index.js';
 import {
   type BlockingClaimOptions,
   type ClaimedJob,
   type JobBackendHost,
   MemoryJobBackend,
   type NewJob,
-} from '../../lib/jobs/index.js';
+} from 'nestjs-worker';
+import { FakeClock } from 'nestjs-worker/testing';
+import { describe, expect, it } from 'vitest';
+import type { Clock } from '../../lib/clock/index.js';
 import { heapUsed } from '../support/heap.js';
 
 const queue = 'emails';

@@ -8,7 +8,7 @@ import {
   type NewJob,
   type Settlement,
   type StoredJob,
-} from '../../lib/jobs/index.js';
+} from 'nestjs-worker';
 
 /** Backends with one defect each, most of which some queue has had. */
 

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import type { ClaimedJob, ClaimLimits, ClaimOptions, JobState, Settlement } from '../../lib/jobs/index.js';
+import type { ClaimedJob, ClaimLimits, ClaimOptions, JobState, Settlement } from 'nestjs-worker';
 import { type CommandName, type JobModelOptions, ModelRun, queue } from './job-backend-model-run.js';
 
 export type { JobModelOptions } from './job-backend-model-run.js';
@@ -59,9 +59,15 @@ function arbitraries(options: JobModelOptions): Record<CommandName, fc.Arbitrary
       fc.nat(5_000).map((ago) => ({ ago })),
     ),
     priority: fc.constantFrom(0, 0, 0, 1, -3),
-    unique: fc.option(
-      fc.record({ key: fc.constantFrom('u', 'v'), ttlMs: fc.option(oneOf(times.ttls), { nil: undefined }) }),
-      { nil: undefined, freq: 3 },
+    unique: fc.oneof(
+      { weight: 4, arbitrary: fc.constant(undefined) },
+      {
+        weight: 1,
+        arbitrary: fc.record({
+          key: fc.constantFrom('u', 'v'),
+          ttlMs: fc.option(oneOf(times.ttls), { nil: undefined }),
+        }),
+      },
     ),
     limitKey: fc.constantFrom(undefined, undefined, 'a', 'b'),
   });

@@ -1,14 +1,7 @@
 import assert from 'node:assert/strict';
+import type { ClaimedJob, ClaimOptions, JobState, NewJob, Settlement, StoredJob } from 'nestjs-worker';
 import type { ConformanceSubject } from 'nestjs-worker/testing';
 import { systemClock } from '../../lib/clock/index.js';
-import type {
-  ClaimedJob,
-  ClaimOptions,
-  JobState,
-  NewJob,
-  Settlement,
-  StoredJob,
-} from '../../lib/jobs/index.js';
 import { JobBackendModel, type ModelOptions, same, type Window } from './job-backend-model.js';
 
 export type CommandName =
@@ -120,8 +113,10 @@ export class ModelRun {
     return claims[claims.length - 1 - (which % Math.min(claims.length, 8))];
   }
 
+  /** An id that was given at some time: mostly that of a job that is there still. */
   id(which: number): string {
-    return this.ids[which % (this.ids.length || 1)] ?? 'unknown';
+    const ids = which % 4 === 0 ? this.ids : [...this.model.jobs.keys()];
+    return ids[ids.length - 1 - (which % (ids.length || 1))] ?? 'unknown';
   }
 
   async enqueue(jobs: readonly NewJob[]): Promise<void> {

@@ -42,7 +42,8 @@ interface ModelLease {
 interface ModelJob {
   readonly id: string;
   readonly given: NewJob;
-  readonly keyUntil: number;
+  /** When its unique key is free, at the latest. */
+  readonly keyUntil: Window;
   dueAt: number;
   failures: number;
   /** How many at least, and at most: by when it is taken to have died. */
@@ -317,16 +318,16 @@ export class JobBackendModel {
   #holderOf(key: string | undefined, { from, to }: Window): Answer<string | undefined> {
     const id = key === undefined ? undefined : this.keys.get(key);
     const job = id === undefined ? undefined : this.jobs.get(id);
-    if (job === undefined || job.keyUntil <= from) return { is: undefined };
-    return job.keyUntil <= to ? 'either' : { is: id };
+    if (job === undefined || job.keyUntil.to <= from) return { is: undefined };
+    return job.keyUntil.from <= to ? 'either' : { is: id };
   }
 
   #add(given: NewJob, stored: StoredJob, at: Window): void {
-    const createdAt = this.#within(stored.createdAt, 0, at);
+    const ttlMs = given.unique?.ttlMs ?? Infinity;
     const job: ModelJob = {
       id: given.id,
       given,
-      keyUntil: createdAt + (given.unique?.ttlMs ?? Infinity),
+      keyUntil: { from: at.from + ttlMs, to: at.to + ttlMs },
       dueAt: 'at' in given.due ? given.due.at : this.#within(stored.dueAt, given.due.inMs, at),
       failures: 0,
       deaths: noDeaths(),
@@ -350,9 +351,15 @@ export class JobBackendModel {
   #precedes(a: ModelJob, b: ModelJob): boolean {
     if (this.#options.priority && a.given.priority !== b.given.priority)
       return a.given.priority > b.given.priority;
-    const turn = ({ lease, dueAt }: ModelJob): number =>
-      lease !== undefined && this.#options.lostTurn === 'lease-end' ? lease.endsAt : dueAt;
-    return turn(a) === turn(b) ? a.id < b.id : turn(a) < turn(b);
+    const [ofA, ofB] = [this.#turn(a), this.#turn(b)];
+    return ofA.to === ofB.from ? a.id < b.id && ofA.from === ofB.to : ofA.to < ofB.from;
+  }
+
+  /** By what a job is put in order, among those of its priority: at the earliest, and at the latest. */
+  #turn(job: ModelJob): Window {
+    const { lease, dueAt } = job;
+    if (lease === undefined || this.#options.lostTurn === 'due') return { from: dueAt, to: dueAt };
+    return { from: this.#mayDiffer(job) ? dueAt : lease.endsAt, to: lease.endsAt };
   }
 
   #checkClaimed(job: ModelJob, claim: ClaimedJob, leaseMs: number, at: Window): void {
@@ -414,7 +421,7 @@ export class JobBackendModel {
 
   #holdKey(job: ModelJob, at: Window): void {
     const key = job.given.unique?.key;
-    if (key === undefined || job.keyUntil <= at.to) return;
+    if (key === undefined || job.keyUntil.to <= at.from) return;
     const holder = this.#holderOf(key, at);
     if (holder !== 'either' && holder.is === undefined) this.keys.set(key, job.id);
   }

@@ -1,5 +1,5 @@
+import { type JobBackend, MemoryJobBackend, type MemoryJobBackendOptions } from 'nestjs-worker';
 import { type ConformanceSubject, FakeClock } from 'nestjs-worker/testing';
-import { type JobBackend, MemoryJobBackend, type MemoryJobBackendOptions } from '../../lib/jobs/index.js';
 
 /** A backend in memory whose time stands still. */
 export function memorySubject(

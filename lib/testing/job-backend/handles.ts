@@ -200,13 +200,13 @@ export function handles({ it, options }: Part): void {
   it(
     'renews leases beside the main loop, until told that somebody else does',
     async (t) => {
+      const lost: string[] = [];
       const keeper = t.backend.keepLeases?.({
         queue: t.queue,
         leaseMs: 6 * t.unit,
         blockedLimitMs: longMs,
         onLost: (jobs) => lost.push(...jobs.map(({ id }) => id)),
       });
-      const lost: string[] = [];
       assert.ok(keeper, 'a backend that renews leases beside the main loop has keepLeases()');
       const kept = await t.held({}, { leaseMs: 6 * t.unit });
       const taken = await t.held({}, { leaseMs: 6 * t.unit });

@@ -2,6 +2,7 @@ import { WorkerModule } from 'nestjs-worker';
 import { WorkerSpanProcessor, WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { WorkerLoggingModule } from 'nestjs-worker/pino';
 import { WorkerMetricsModule } from 'nestjs-worker/prometheus';
+import { RedisJobBackend } from 'nestjs-worker/redis';
 import { WorkerHealthIndicator, WorkerHealthModule } from 'nestjs-worker/terminus';
 import { FakeClock, recordEvents, stressStartStop } from 'nestjs-worker/testing';
 import { createThreads, inThread } from 'nestjs-worker/threads';
@@ -13,6 +14,7 @@ it('each sub-path can be imported', () => {
     WorkerTracingModule,
     WorkerLoggingModule,
     WorkerMetricsModule,
+    RedisJobBackend,
     WorkerHealthIndicator,
     WorkerHealthModule,
     FakeClock,
@@ -20,5 +22,5 @@ it('each sub-path can be imported', () => {
     stressStartStop,
     createThreads,
     inThread,
-  ]).toEqual(Array.from({ length: 12 }, () => expect.any(Function)));
+  ]).toEqual(Array.from({ length: 13 }, () => expect.any(Function)));
 });

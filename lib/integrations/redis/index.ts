@@ -1,0 +1,2 @@
+export { RedisJobBackend } from './redis-job-backend.js';
+export type { RedisClient, RedisJobBackendOptions } from './redis-options.js';

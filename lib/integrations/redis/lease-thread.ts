@@ -1,0 +1,210 @@
+import type * as Ioredis from 'ioredis';
+import type * as WorkerThreads from 'node:worker_threads';
+import type { RedisAddress } from './redis-options.js';
+import type { RedisScript } from './redis-script.js';
+
+/** What the thread is given when it begins. */
+export interface LeaseThreadData {
+  readonly address: RedisAddress;
+  readonly namespace: string;
+  readonly commandTimeoutMs: number;
+  readonly extend: RedisScript;
+  /** When the main loop last showed a sign of life, by the machine's monotonic clock, in ns. */
+  readonly life: SharedArrayBuffer;
+  readonly slotBytes: number;
+  readonly textAt: number;
+}
+
+/** What the thread is told. A keeper is one queue's; its leases are in pages of shared memory (see `HeldLeases`). */
+export type ToLeaseThread =
+  | {
+      readonly kind: 'add';
+      readonly keeper: number;
+      readonly queue: string;
+      readonly leaseMs: number;
+      readonly blockedLimitMs: number;
+    }
+  | { readonly kind: 'page'; readonly keeper: number; readonly page: SharedArrayBuffer }
+  | { readonly kind: 'remove'; readonly keeper: number };
+
+/** Leases that are lost: where in the pages they were, and which version of the slot it was. */
+export interface FromLeaseThread {
+  readonly keeper: number;
+  readonly lost: readonly { readonly slot: number; readonly version: number }[];
+}
+
+/**
+ * The program of the thread that renews leases. Its text alone is what runs there, so that it needs no file of its own
+ * (ESM, CommonJS, bundles): it may use what it is given and what is global, and nothing else of this file.
+ */
+export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThreads): void {
+  interface Held {
+    readonly slot: number;
+    readonly version: number;
+    readonly heldAt: number;
+    readonly token: string;
+    readonly id: string;
+  }
+  interface Keeper {
+    readonly queue: string;
+    readonly leaseMs: number;
+    readonly blockedLimitMs: number;
+    readonly pages: SharedArrayBuffer[];
+    /** When a slot's lease was last renewed, by slot and version. */
+    renewedAt: Map<string, number>;
+    timer: NodeJS.Timeout | undefined;
+  }
+
+  const data = threads.workerData as LeaseThreadData;
+  const port = threads.parentPort!;
+  const { address, namespace, commandTimeoutMs, extend, slotBytes, textAt } = data;
+  const life = new BigInt64Array(data.life);
+  const keepers = new Map<number, Keeper>();
+  const largestBatch = 500;
+
+  const longestDelayMs = 2_000;
+  const clock = process.hrtime;
+
+  const now = (): number => Number(clock.bigint()) / 1e6;
+  const reconnectDelay = (times: number): number => Math.min(50 * 2 ** Math.min(times, 10), longestDelayMs);
+  const options = {
+    retryStrategy: reconnectDelay,
+    ...address.options,
+    commandTimeout: commandTimeoutMs,
+    replyMapping: 'legacy' as const,
+  };
+
+  function connect(): Ioredis.Redis | Ioredis.Cluster {
+    if (address.nodes !== undefined) {
+      const { retryStrategy: _, ...redisOptions } = options;
+      return new ioredis.Cluster([...address.nodes], { clusterRetryStrategy: reconnectDelay, redisOptions });
+    }
+    return address.url === undefined ? new ioredis.Redis(options) : new ioredis.Redis(address.url, options);
+  }
+
+  const client = connect();
+  // Why it cannot connect, the main loop says of its own connection.
+  client.on('error', () => {});
+
+  async function run(args: readonly string[]): Promise<string> {
+    try {
+      const [, answers] = (await client.call('evalsha', [extend.sha, '1', ...args])) as [number, string];
+      return answers;
+    } catch (error) {
+      const { message } = error as Error;
+      if (message.startsWith('NOSCRIPT')) {
+        const [, answers] = (await client.call('eval', [extend.lua, '1', ...args])) as [number, string];
+        return answers;
+      }
+      // Most likely it is dead, and does not know it.
+      if (message === 'Command timed out' && client.status === 'ready') client.disconnect(true);
+      throw error;
+    }
+  }
+
+  function read(keeper: Keeper): Held[] {
+    const held: Held[] = [];
+    keeper.pages.forEach((page, pageIndex) => {
+      const slots = page.byteLength / slotBytes;
+      const words = new Int32Array(page);
+      const numbers = new Float64Array(page);
+      const bytes = Buffer.from(page);
+      for (let index = 0; index < slots; index++) {
+        const start = index * slotBytes;
+        const version = Atomics.load(words, start / 4);
+        if (version === 0) continue;
+        const heldAt = numbers[start / 8 + 1]!;
+        const text = bytes.toString('utf8', start + textAt, start + textAt + words[start / 4 + 1]!);
+        // Whoever writes to a slot changes its version first.
+        if (Atomics.load(words, start / 4) !== version) continue;
+        const space = text.indexOf(' ');
+        const slot = pageIndex * slots + index;
+        held.push({ slot, version, heldAt, token: text.slice(0, space), id: text.slice(space + 1) });
+      }
+    });
+    return held;
+  }
+
+  const nameOf = ({ slot, version }: Held): string => `${slot}:${version}`;
+
+  /** Answers whether all went well. */
+  async function renew(keeper: Keeper, lost: Held[]): Promise<boolean> {
+    const { queue, leaseMs, blockedLimitMs } = keeper;
+    const held = read(keeper);
+    const before = keeper.renewedAt;
+    keeper.renewedAt = new Map(held.map((one) => [nameOf(one), before.get(nameOf(one)) ?? one.heldAt]));
+    let isWell = true;
+    const isAlive = now() - Number(Atomics.load(life, 0)) / 1e6 <= blockedLimitMs;
+    const toRenew = isAlive ? held : [];
+    for (let at = 0; at < toRenew.length; at += largestBatch) {
+      const batch = toRenew.slice(at, at + largestBatch);
+      const sentAt = now();
+      try {
+        const answers = await run([
+          `${namespace}:queue:${queue}`,
+          namespace,
+          queue,
+          String(batch.length),
+          ...batch.map(({ id }) => id),
+          ...batch.map(({ token }) => token),
+          ...batch.flatMap(() => [String(leaseMs), '0']),
+        ]);
+        batch.forEach((one, index) => {
+          if (answers[index] === '1') keeper.renewedAt.set(nameOf(one), sentAt);
+          else lost.push(one);
+        });
+      } catch {
+        isWell = false;
+      }
+    }
+    // With no word from Redis, somebody else may soon hold them.
+    const lastMoment = now() - (leaseMs * 5) / 6;
+    for (const one of held) {
+      if (keeper.renewedAt.get(nameOf(one))! < lastMoment && !lost.includes(one)) lost.push(one);
+    }
+    return isWell;
+  }
+
+  function renewLater(id: number, keeper: Keeper, delayMs: number): void {
+    keeper.timer = setTimeout(() => {
+      const lost: Held[] = [];
+      void renew(keeper, lost).then((isWell) => {
+        if (keepers.get(id) !== keeper) return;
+        if (lost.length > 0) {
+          const message: FromLeaseThread = {
+            keeper: id,
+            lost: lost.map(({ slot, version }) => ({ slot, version })),
+          };
+          port.postMessage(message);
+        }
+        renewLater(id, keeper, isWell ? keeper.leaseMs / 3 : Math.min(1_000, keeper.leaseMs / 12));
+      });
+    }, delayMs);
+  }
+
+  port.on('message', (message: ToLeaseThread) => {
+    const known = keepers.get(message.keeper);
+    switch (message.kind) {
+      case 'add': {
+        const { queue, leaseMs, blockedLimitMs } = message;
+        const keeper: Keeper = {
+          queue,
+          leaseMs,
+          blockedLimitMs,
+          pages: [],
+          renewedAt: new Map(),
+          timer: undefined,
+        };
+        keepers.set(message.keeper, keeper);
+        renewLater(message.keeper, keeper, leaseMs / 3);
+        break;
+      }
+      case 'page':
+        known?.pages.push(message.page);
+        break;
+      case 'remove':
+        clearTimeout(known?.timer);
+        keepers.delete(message.keeper);
+    }
+  });
+}

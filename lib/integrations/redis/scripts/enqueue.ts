@@ -1,0 +1,62 @@
+import { redisScript } from '../redis-script.js';
+import { common, rarely } from './common.js';
+
+/**
+ * Per job: its id, when it is due (`@` and a time, or after how many ms), Go's job, and, as JSON, further fields of its
+ * hash or nothing. Answers the time, and per job 1 (stored), 0 (exists), or the id that holds its unique key.
+ */
+export const enqueueScript = redisScript(
+  common,
+  rarely,
+  String.raw`
+local answers, scores, soonest = { now }, {}, nil
+local added = {}
+for i = 3, #ARGV, 4 do
+  local id, when, bytes, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local jobKey = jobKeyOf(id)
+  local answer = 1
+  if more == '' then
+    answer = redis.call('HSETNX', jobKey, 'msgpack', bytes)
+  elseif redis.call('EXISTS', jobKey) == 1 then
+    answer = 0
+  else
+    local fields = cjson.decode(more)
+    local args = { 'msgpack', bytes }
+    if fields.unique then
+      local ttl, key = string.match(fields.unique, '^(%d*):(.*)$')
+      local uniqueKey = need().keyFor('unique', key)
+      local holder = redis.call('GET', uniqueKey)
+      if holder and (added[holder] or need().holderLives(holder, key)) then
+        answer = holder
+      elseif ttl == '' then
+        redis.call('SET', uniqueKey, id)
+      else
+        redis.call('SET', uniqueKey, id, 'PX', ttl)
+        fields.unique = text(now + ttl) .. ':' .. key
+      end
+    end
+    if answer == 1 then
+      for field, value in pairs(fields) do
+        args[#args + 1] = field
+        args[#args + 1] = value
+      end
+      redis.call('HSET', jobKey, unpack(args))
+    end
+  end
+  if answer == 1 then
+    added[id] = true
+    local due
+    if string.sub(when, 1, 1) == '@' then due = tonumber(string.sub(when, 2)) else due = now + when end
+    scores[#scores + 1] = scoreOf(due)
+    scores[#scores + 1] = jobKey
+    if not soonest or due < soonest then soonest = due end
+  end
+  answers[#answers + 1] = answer
+end
+if #scores > 0 then
+  redis.call('ZADD', queueKey, unpack(scores))
+  wake(soonest, false)
+end
+return answers
+`,
+);
