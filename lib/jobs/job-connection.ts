@@ -84,11 +84,11 @@ export class JobConnection {
     if (this.#closed) return Promise.reject(this.#failure(closedTo(what)));
     this.open();
     return new Promise<Result>((resolve, reject) => {
-      const end = (error: unknown, tells: boolean): void => {
+      const end = (error: Error | undefined, tells: boolean): void => {
         cancelTimer();
         this.#calls.delete(call);
-        if (tells && !quiet) this.#note(error as Error | undefined);
-        if (error !== undefined) reject(error as Error);
+        if (tells && !quiet) this.#note(error);
+        if (error !== undefined) reject(error);
       };
       const answered = (answer: Result): void => {
         end(undefined, true);

@@ -139,7 +139,7 @@ export class JobIntake {
     const claim = { queue, limit: wanted.limit, prefetch: wanted.prefetch };
     let claimed: readonly ClaimedJob[] | undefined;
     let kept: readonly ClaimedJob[] = [];
-    let failure: unknown;
+    let failure: Error | undefined;
     try {
       kept = await claimThrough(this.#middlewares, claim, async () => {
         const limit = atMost(claim.limit, wanted.limit);
@@ -148,7 +148,7 @@ export class JobIntake {
         try {
           return (claimed = none ? [] : await this.#ask({ ...wanted, limit, prefetch }, waitMs, claiming));
         } catch (error) {
-          failure = error;
+          failure = error as Error;
           throw error;
         }
       });

@@ -63,10 +63,9 @@ application with metrics; leases, tokens and context are on, as they always are.
 
 ${table(
   ['per job', ...Object.keys(peers)],
-  Object.entries(rows).map(([label, what]) => [
-    label,
-    ...Object.keys(peers).map((peer) => us(of(peer, what))),
-  ]),
+  Object.entries(rows).map(([label, what]) =>
+    [label].concat(Object.keys(peers).map((peer) => us(of(peer, what)))),
+  ),
 )}
 
 ${table(

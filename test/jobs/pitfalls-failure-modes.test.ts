@@ -34,6 +34,14 @@ async function started(options?: FakeJobsOptions): Promise<FakeJobs> {
   return jobs;
 }
 
+// Thrown on purpose: what user code may throw.
+const raise = (thrown: unknown): never => {
+  throw thrown;
+};
+const hostile = new Proxy({}, { get: () => raise(new Error('do not look')) });
+// oxlint-disable-next-line unicorn/no-thenable
+const thenable = Object.fromEntries([['then', () => raise(new Error('boom'))]]) as object;
+
 describe('the failure modes of this field (pitfalls 7), for jobs', () => {
   it.each([1, 2, 3])('F9: any number of starts, stops and jobs lose no job, seed %i', async (seed) => {
     const random = seeded(seed);
@@ -233,40 +241,11 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
   });
 
   it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('boom');
-      },
-    ],
+    ['throws', () => raise(new Error('boom'))],
     ['rejects', () => Promise.reject(new Error('boom'))],
-    [
-      'throws nothing',
-      () => {
-        throw undefined;
-      },
-    ],
-    [
-      'throws what throws when it is looked at',
-      () => {
-        throw new Proxy(
-          {},
-          {
-            get: () => {
-              throw new Error('do not look');
-            },
-          },
-        );
-      },
-    ],
-    [
-      'answers what has a then that throws',
-      () => ({
-        then: () => {
-          throw new Error('boom');
-        },
-      }),
-    ],
+    ['throws nothing', () => raise(undefined)],
+    ['throws what throws when it is looked at', () => raise(hostile)],
+    ['answers a thenable that throws', () => thenable],
   ])('F33: a handler that %s fails its job once, and nothing else', async (_, handle) => {
     const jobs = await started({ entries: [{ maxAttempts: 1, handle }] });
     const unhandled = await unhandledDuring(async () => {

@@ -16,6 +16,6 @@ describe('a Nest 11 project with Jest, in CommonJS', () => {
     const report = JSON.parse(await project.run('npx', 'jest', '--ci', '--json')) as {
       numPassedTests: number;
     };
-    expect(report.numPassedTests).toBe(3);
+    expect(report.numPassedTests).toBe(4);
   }, 180_000);
 });

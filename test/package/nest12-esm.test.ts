@@ -16,6 +16,6 @@ describe('a Nest 12 project with vitest, in ESM', () => {
     const report = JSON.parse(await project.run('npx', 'vitest', 'run', '--reporter=json')) as {
       numPassedTests: number;
     };
-    expect(report.numPassedTests).toBe(8);
+    expect(report.numPassedTests).toBe(9);
   }, 180_000);
 });

@@ -164,7 +164,7 @@ export class FakeJobs {
     const complete = jobs.map(({ payload, ...job }) => {
       const id = `job-${String(++this.#ids).padStart(6, '0')}`;
       const plain = { id, queue: 'mail', name: '', due: { inMs: 0 }, priority: 0 };
-      return Object.assign(plain, job, { payload: msgpackCodec.encode(payload) }) as NewJob;
+      return Object.assign(plain, job, { payload: msgpackCodec.encode(payload) });
     });
     const answers = await this.connection.call('to enqueue', 1_000, (backend) => backend.enqueue(complete));
     await this.clock.settle();

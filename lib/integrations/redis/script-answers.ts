@@ -38,11 +38,16 @@ export function claimAnswer(
     for (let at = 2; at < answer.length; at += 3) {
       const id = textOf(answer[at]).slice(jobKeyStart.length);
       const claim = { token: String(++token), claimedAt: now, leaseEndsAt, dueAt: Number(answer[at + 1]) };
-      jobs.push(claimedJobOf(queue, id, answer[at + 2] as RawFields, claim));
+      jobs.push(claimedJobOf(queue, id, fieldsOf(answer[at + 2]), claim));
     }
   }
   return { jobs, nextInMs: nextInMs < 0 ? undefined : nextInMs };
 }
+
+const onlyField = Buffer.from('msgpack');
+
+const fieldsOf = (answer: unknown): RawFields =>
+  answer instanceof Uint8Array ? [onlyField, answer as Buffer] : (answer as RawFields);
 
 /** A text with 1 or 0 for each. */
 export const yesOrNo = (answer: unknown): boolean[] => Array.from(textOf(answer), (one) => one === '1');

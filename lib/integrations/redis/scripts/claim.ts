@@ -4,7 +4,8 @@ import { common, rarely } from './common.js';
 /**
  * `claim(at)` reads from ARGV: limit, prefetch, lease, which call it is, how long a note that somebody waits is good for
  * (0: nobody waits), and the limits: concurrency, per key, rate, period. Answers in how many ms to look again (-1: not
- * known), the token before the first, and per job its key, when it was due, and the fields of its hash.
+ * known), the token before the first, and per job its key, when it was due, and the fields of its hash, or only Go's job
+ * where it has no others.
  */
 export const claiming = String.raw`
 local function claim(at)
@@ -65,13 +66,18 @@ local function claim(at)
         due = need().lapse(jobKey, score) or due
         lost[#lost + 1] = jobKey
       end
-      local fields = redis.call('HGETALL', jobKey)
-      local readable, key, ended = false, nil, false
-      for f = 1, #fields, 2 do
-        local field = fields[f]
-        if field == 'msgpack' then readable = true
-        elseif field == 'limit' then key = fields[f + 1]
-        elseif field == 'state' then ended = true end
+      local fields, readable, key, ended = nil, false, nil, false
+      if redis.call('HLEN', jobKey) == 1 then
+        fields = redis.call('HGET', jobKey, 'msgpack')
+        readable = fields ~= false
+      else
+        fields = redis.call('HGETALL', jobKey)
+        for f = 1, #fields, 2 do
+          local field = fields[f]
+          if field == 'msgpack' then readable = true
+          elseif field == 'limit' then key = fields[f + 1]
+          elseif field == 'state' then ended = true end
+        end
       end
       if ended then need().revive(jobKey) end
       if key and not held[key] then held[key] = perKey and need().holdersOf(key) or 0 end

@@ -2,7 +2,7 @@ import { createRequire } from 'node:module';
 import { Inject, Injectable } from '@nestjs/common';
 import { Test } from '@nestjs/testing';
 import * as own from 'nestjs-worker';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 
 const other = createRequire(import.meta.url)('nestjs-worker') as typeof own;
 
@@ -95,6 +95,38 @@ describe('task queues of an app with both copies', () => {
     await app.close();
     expect(await last.done).toBe('drained');
     expect(() => others.submit(async () => {})).toThrow('has shut down');
+  });
+});
+
+@other.JobHandler('emails', { maxAttempts: 5 })
+class OtherHandler implements own.RunnableJob<string> {
+  constructor(@own.InjectJobQueue('audit') readonly audit: own.JobQueue<string>) {}
+
+  async handle(job: own.Job<string>): Promise<void> {
+    await this.audit.enqueue(job.payload);
+    throw new other.DiscardJob('enough');
+  }
+}
+
+describe('job queues of an app with both copies', () => {
+  it('share one backend, and handlers declared with the other copy', async () => {
+    const testing = await Test.createTestingModule({
+      imports: [
+        own.JobsModule.forRoot(),
+        own.JobsModule.registerQueue({ name: 'emails' }),
+        other.JobsModule.registerQueue({ name: 'audit' }),
+      ],
+      providers: [OtherHandler],
+    }).compile();
+    const app = await testing.createNestApplication().init();
+    const emails = app.get<own.JobQueue<string>>(own.getJobQueueToken('emails'));
+    const audit = app.get<own.JobQueue<string>>(other.getJobQueueToken('audit'));
+
+    const { id } = await emails.enqueue('welcome');
+    await vi.waitUntil(async () => (await emails.get(id))?.state === 'dead');
+    expect(await emails.get(id)).toMatchObject({ cause: 'discarded', failures: 1 });
+    expect((await audit.counts()).ready).toBe(1);
+    await app.close();
   });
 });
 

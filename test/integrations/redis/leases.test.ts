@@ -1,0 +1,261 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import type { ClaimedJob, Extension, LeaseKeeper } from '../../../lib/jobs/index.js';
+import { HeldLeases } from '../../../lib/integrations/redis/held-leases.js';
+import { LeaseKeeping } from '../../../lib/integrations/redis/lease-keeping.js';
+import { extendScript } from '../../../lib/integrations/redis/scripts/extend.js';
+import { BlackHole } from '../../support/black-hole.js';
+import { type Handle, queue, SomeRedis } from './some-redis.js';
+
+const redis = new SomeRedis();
+
+/** Nothing of this thread runs meanwhile: no timer, no answer. */
+function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+interface Kept {
+  readonly handle: Handle;
+  readonly keeper: LeaseKeeper;
+  readonly lost: string[];
+}
+
+async function keeping(leaseMs: number, blockedLimitMs = 60_000): Promise<Kept> {
+  const handle = await redis.handle();
+  const lost: string[] = [];
+  const onLost = (jobs: readonly ClaimedJob[]): void => void lost.push(...jobs.map(({ id }) => id));
+  const keeper = handle.backend.keepLeases!({ queue, leaseMs, blockedLimitMs, onLost });
+  onTestFinished(() => keeper.close());
+  return { handle, keeper, lost };
+}
+
+/** The thread takes a moment to begin. */
+async function renewed(handle: Handle, job: ClaimedJob): Promise<void> {
+  const isLater = async (): Promise<boolean> =>
+    ((await handle.stored(job.id))?.leaseEndsAt ?? 0) > job.leaseEndsAt;
+  await vi.waitUntil(isLater, { timeout: 5_000, interval: 10 });
+}
+
+describe('the thread that renews leases', () => {
+  it('holds them for as long as it is told to', async () => {
+    const { handle, keeper, lost } = await keeping(600);
+    await handle.add({}, {});
+    const [kept, other] = await handle.claim({ limit: 2, leaseMs: 600 });
+    keeper.hold([kept!]);
+    await renewed(handle, kept!);
+    await delay(700);
+    expect((await handle.claim({ limit: 2 })).map(({ id }) => id)).toEqual([other!.id]);
+    expect(await handle.complete(kept!)).toEqual([true]);
+    keeper.letGo([kept!]);
+    expect(lost).toEqual([]);
+  });
+
+  it('F2: holds them while the event loop is blocked, also from the moment of the claim', async () => {
+    const { handle, keeper, lost } = await keeping(600);
+    const other = await redis.handle();
+    await handle.add({});
+    const first = await handle.claimOne({ leaseMs: 600 });
+    keeper.hold([first]);
+    await renewed(handle, first);
+    await handle.complete(first);
+    keeper.letGo([first]);
+
+    await handle.add({});
+    const job = await handle.claimOne({ leaseMs: 600 });
+    keeper.hold([job]);
+    block(1_500);
+    expect(await other.claim()).toEqual([]);
+    expect(await other.stored(job.id)).toMatchObject({ state: 'active', deaths: 0 });
+    expect(await handle.complete(job)).toEqual([true]);
+    expect(lost).toEqual([]);
+  });
+
+  it('gives them up when the event loop is blocked for too long, and says so', async () => {
+    const { handle, keeper, lost } = await keeping(600, 700);
+    const other = await redis.handle();
+    await handle.add({});
+    const job = await handle.claimOne({ leaseMs: 600 });
+    keeper.hold([job]);
+    await renewed(handle, job);
+    block(2_500);
+    const again = await vi.waitUntil(async () => (await other.claim())[0], { timeout: 3_000 });
+    expect(again).toMatchObject({ id: job.id, deaths: 1, history: [{ attempt: 1, outcome: 'died' }] });
+    await vi.waitUntil(() => lost.length > 0, { timeout: 3_000 });
+    expect(lost).toEqual([job.id]);
+    expect(await handle.complete(job)).toEqual([false]);
+  });
+
+  it('says which are lost: deleted, and claimed by somebody else', async () => {
+    const { handle, keeper, lost } = await keeping(300);
+    await handle.add({}, {}, {});
+    const jobs = await handle.claim({ limit: 3, leaseMs: 60_000 });
+    keeper.hold(jobs);
+    await handle.backend.delete(queue, [jobs[0]!.id]);
+    await redis.client.zadd(handle.keyOf('queue'), 9_999_999_999, handle.keyOf('job', jobs[1]!.id));
+    await vi.waitUntil(() => lost.length === 2, { timeout: 5_000 });
+    expect(lost.toSorted()).toEqual([jobs[0]!.id, jobs[1]!.id]);
+    expect(await handle.complete(jobs[2]!)).toEqual([true]);
+  });
+
+  it('says that they are lost when Redis cannot be reached, before they are over', async () => {
+    const hole = await BlackHole.before(redis.server.port);
+    const handle = redis.closedHandle({ url: hole.url, commandTimeout: 200 });
+    await handle.open();
+    const lost: string[] = [];
+    const leaseMs = 1_200;
+    const onLost = (jobs: readonly ClaimedJob[]): void => void lost.push(...jobs.map(({ id }) => id));
+    const keeper = handle.backend.keepLeases!({ queue, leaseMs, blockedLimitMs: 60_000, onLost });
+    onTestFinished(async () => {
+      await handle.backend.close();
+      await hole.close();
+    });
+    await handle.add({});
+    const job = await handle.claimOne({ leaseMs });
+    keeper.hold([job]);
+    await renewed(handle, job);
+    const since = performance.now();
+    hole.open();
+    await vi.waitUntil(() => lost.length > 0, { timeout: 5_000 });
+    expect(performance.now() - since).toBeLessThan(leaseMs + 300);
+    expect(lost).toEqual([job.id]);
+  });
+
+  it('has hundreds, of several queues, and what is let go at once is another again', async () => {
+    const { handle, keeper, lost } = await keeping(500);
+    const others: string[] = [];
+    const more = handle.backend.keepLeases!({
+      queue: 'other',
+      leaseMs: 500,
+      blockedLimitMs: 60_000,
+      onLost: (jobs) => void others.push(...jobs.map(({ id }) => id)),
+    });
+    onTestFinished(() => more.close());
+    await handle.add(...Array.from({ length: 700 }, () => ({})));
+    const jobs = await handle.claim({ limit: 700, leaseMs: 60_000 });
+    keeper.hold(jobs);
+    keeper.letGo(jobs.slice(0, 500));
+    await handle.add(
+      ...Array.from({ length: 300 }, (_, index) => ({ id: `other-${index}`, queue: 'other' })),
+    );
+    const { signal } = new AbortController();
+    const held = await handle.backend.claim('other', {
+      limit: 300,
+      prefetch: 0,
+      leaseMs: 60_000,
+      waitMs: 0,
+      signal,
+    });
+    more.hold(held);
+    const endOf = async (name: string, id: string): Promise<number> =>
+      Number(await redis.client.zscore(handle.keyOf('active', name), handle.keyOf('job', id))) * 1_000;
+    // Renewed for as long as the keeper says, which is shorter than what was claimed.
+    await vi.waitUntil(async () => (await endOf(queue, jobs[699]!.id)) < jobs[0]!.leaseEndsAt, {
+      timeout: 5_000,
+    });
+    await vi.waitUntil(async () => (await endOf('other', held[299]!.id)) < held[0]!.leaseEndsAt, {
+      timeout: 5_000,
+    });
+    expect(await endOf(queue, jobs[499]!.id)).toBe(jobs[499]!.leaseEndsAt);
+    expect([lost, others]).toEqual([[], []]);
+  });
+
+  it('ends with the last keeper, and begins again with the next', async () => {
+    const { handle, keeper } = await keeping(300);
+    await keeper.close();
+    await keeper.close();
+    keeper.hold([]);
+    const lost: string[] = [];
+    const next = handle.backend.keepLeases!({
+      queue,
+      leaseMs: 300,
+      blockedLimitMs: 60_000,
+      onLost: (jobs) => void lost.push(...jobs.map(({ id }) => id)),
+    });
+    await handle.add({});
+    const job = await handle.claimOne({ leaseMs: 60_000 });
+    await handle.backend.delete(queue, [job.id]);
+    next.hold([job]);
+    await vi.waitUntil(() => lost.length > 0, { timeout: 5_000 });
+    await handle.backend.close();
+    await next.close();
+  });
+});
+
+describe('without a thread', () => {
+  it('the main loop renews them, and the log says what that means', async () => {
+    const warnings: string[] = [];
+    const extended: Extension[] = [];
+    const keeping = new LeaseKeeping(
+      {
+        // What ioredis refuses, in the thread as well.
+        address: { url: undefined, nodes: undefined, options: { sentinels: [] } },
+        namespace: 'x',
+        commandTimeoutMs: 1_000,
+        extend: extendScript,
+      },
+      {
+        warn: (message) => void warnings.push(message),
+        extend: async (_, extensions) => {
+          extended.push(...extensions);
+          return extensions.map(({ job }) => job.id !== 'lost');
+        },
+        setTimer: (callback, delayMs) => {
+          const timer = setTimeout(callback, delayMs);
+          return () => clearTimeout(timer);
+        },
+      },
+    );
+    const lost: string[] = [];
+    const onLost = (jobs: readonly ClaimedJob[]): void => void lost.push(...jobs.map(({ id }) => id));
+    const keeper = keeping.keep({ queue, leaseMs: 60, blockedLimitMs: 1_000, onLost });
+    keeper.hold([{ id: 'kept', token: '1' } as ClaimedJob, { id: 'lost', token: '2' } as ClaimedJob]);
+    await vi.waitUntil(() => warnings.length > 0, { timeout: 5_000 });
+    expect(warnings).toEqual([
+      expect.stringMatching(/thread.*cannot run \(.*sentinel.*\).*main loop instead/i),
+    ]);
+    await vi.waitUntil(() => lost.length > 0 && extended.length > 4);
+    expect(lost).toEqual(['lost']);
+    const late = { id: 'late', token: '3' } as ClaimedJob;
+    keeper.hold([late]);
+    await vi.waitUntil(() => extended.some(({ job }) => job === late));
+    await keeping.close();
+    const count = extended.length;
+    await delay(100);
+    expect(extended).toHaveLength(count);
+  });
+});
+
+describe('HeldLeases', () => {
+  const job = (id: string, token = '1'): ClaimedJob => ({ id, token }) as ClaimedJob;
+
+  it('makes room for more, and uses again what is free', () => {
+    const pages: SharedArrayBuffer[] = [];
+    const held = new HeldLeases((page) => void pages.push(page));
+    for (let round = 0; round < 5; round++) {
+      const jobs = Array.from({ length: 300 }, (_, index) => job(`${round}-${index}`));
+      expect(jobs.every((one) => held.hold(one, 0))).toBe(true);
+      expect(held.all()).toEqual(jobs);
+      jobs.forEach((one) => held.letGo(one));
+    }
+    expect(pages).toHaveLength(3);
+  });
+
+  it('takes none whose id is too long', () => {
+    const held = new HeldLeases(() => {});
+    expect(held.hold(job('ü'.repeat(150)), 0)).toBe(false);
+    expect(held.hold(job('x'.repeat(200), '1795178096123456'), 0)).toBe(true);
+  });
+
+  it('does not take the next one in a place for the one before', () => {
+    const held = new HeldLeases(() => {});
+    const first = job('a');
+    held.hold(first, 0);
+    expect(held.at(0, 1)).toBe(first);
+    held.letGo(first);
+    expect(held.at(0, 1)).toBeUndefined();
+    const second = job('b');
+    held.hold(second, 0);
+    expect(held.at(0, 1)).toBeUndefined();
+    expect(held.at(0, 2)).toBe(second);
+  });
+});
