@@ -11,9 +11,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { cruise, type ICruiseResult } from 'dependency-cruiser';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { filesBelow, optionalPeers, repository } from '../support/repository.js';
 import layers from './layers.cjs';
+
+// They read the whole of lib/, which takes as long as it takes.
+vi.setConfig({ testTimeout: 120_000 });
 
 const { rows, core, peersOf } = layers.folders;
 const ruleNames = [...new Set(layers.forbidden.map(({ name }) => name))];

@@ -1,9 +1,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import ts from 'typescript';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { requireFreshBuild } from '../support/dist.js';
 import { optionalPeers, packageJson, repository, subPaths } from '../support/repository.js';
 import { apiReport, packagesNeededBy } from './api-report.js';
+
+// They read the whole of lib/, which takes as long as it takes.
+vi.setConfig({ testTimeout: 120_000 });
 
 const snapshot = `${repository}test/architecture/public-api.md`;
 const howToUpdate =

@@ -18,14 +18,16 @@ const peers = { 'nestjs-worker': 'ours', BullMQ: 'bull', 'bee-queue': 'bee', gro
 const measurements = {};
 for (const [peer, contender] of Object.entries(peers)) {
   const base = { contender, port };
+  // It takes milliseconds for each.
+  const jobs = contender === 'group' ? few : many;
   Object.assign(measurements, {
     [`${peer}; one by one`]: ['enqueue', { ...base, jobs: few, inFlight: 1 }],
-    [`${peer}; 100 in flight`]: ['enqueue', { ...base, jobs: many, inFlight: 100 }],
-    [`${peer}; bulk`]: ['bulk', { ...base, jobs: many }],
+    [`${peer}; 100 in flight`]: ['enqueue', { ...base, jobs, inFlight: 100 }],
+    [`${peer}; bulk`]: ['bulk', { ...base, jobs }],
     [`${peer}; pickup`]: ['pickup', { ...base, jobs: short ? 50 : 300 }],
   });
   for (const concurrency of concurrencies) {
-    measurements[`${peer}; process ${concurrency}`] = ['process', { ...base, jobs: many, concurrency }];
+    measurements[`${peer}; process ${concurrency}`] = ['process', { ...base, jobs, concurrency }];
   }
 }
 for (const backlog of backlogs) {
