@@ -23,6 +23,9 @@ export default defineConfig({
     setupFiles: [`${root}test/support/setup.ts`],
     pool: 'forks',
     execArgv: ['--expose-gc'],
+    // A limit for what hangs, and no measure of anything: machines may be slow.
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
     projects: ['unit', ...special].map((name) => ({
       extends: true as const,
       test: {

@@ -110,7 +110,7 @@ export class EnqueueError extends WorkError {
     const which = ids.length === 1 ? `job ${ids[0]}` : `${ids.length} jobs (${ids[0]} …)`;
     super(
       `Enqueueing ${which} in queue "${queue}" failed: ${why}. Whether it was stored is not known; enqueue again with ` +
-        'the same id: nothing is stored twice.',
+        'the same id: as long as it is stored, it is not stored again.',
       options,
     );
   }

@@ -26,10 +26,7 @@ export class ConsumptionWatch {
   }
 
   open(): void {
-    // With a limit, jobs may wait for as long as they like.
-    const { limits } = this.#options;
-    if (this.#cancelTimer !== undefined || Object.values(limits).some((limit) => limit !== undefined)) return;
-    this.#lookLater();
+    if (this.#cancelTimer === undefined) this.#lookLater();
   }
 
   close(): void {

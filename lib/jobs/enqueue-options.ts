@@ -69,6 +69,12 @@ const atOnce: NewJob['due'] = Object.freeze({ inMs: 0 });
 const safeId = /^[\w.:-]{1,200}$/;
 const highestPriority = 100;
 const longestKey = 1_000;
+/** Beyond that, numbers are no longer exact. */
+const longestMs = Number.MAX_SAFE_INTEGER;
+/** Half of what a Date holds, some 137 000 years: whatever the time is, a Date holds the due time. */
+const longestDelayMs = 4.32e15;
+/** Half of a character: no backend can keep it as it is. */
+const halfCharacter = /\p{Surrogate}/u;
 
 /** Checks what `enqueue()` of `queue` was given, and completes it. Throws `InvalidOptionError`. */
 export function resolveEnqueueOptions(
@@ -134,6 +140,13 @@ function readDue(reader: OptionReader): NewJob['due'] {
   const notBefore = reader.get('notBefore');
   if (notBefore === undefined) {
     const inMs = reader.duration('delay', 0);
+    if (inMs > longestDelayMs) {
+      reader.refuse(
+        'delay',
+        `${longestDelayMs} ms or less`,
+        'A Date can hold no later time: give a shorter one.',
+      );
+    }
     return inMs === 0 ? atOnce : { inMs };
   }
   if (!(notBefore instanceof Date) || Number.isNaN(notBefore.getTime())) {
@@ -171,7 +184,15 @@ function readUnique(owner: string, reader: OptionReader): NewJob['unique'] {
   const inner = new OptionReader(owner, given, ['key', 'ttl'], 'unique.');
   const key = inner.get('key');
   if (!isKey(key)) return inner.refuse('key', keyForm, 'It names what there is to be one of.');
-  return { key, ttlMs: inner.duration('ttl', undefined, { min: 1 }) };
+  const ttlMs = inner.duration('ttl', undefined, { min: 1 });
+  if (ttlMs !== undefined && ttlMs > longestMs) {
+    inner.refuse(
+      'ttl',
+      `${longestMs} ms or less`,
+      'Leave it out: the key is then held until the job has ended.',
+    );
+  }
+  return { key, ttlMs };
 }
 
 function readHeaders(reader: OptionReader): NewJob['headers'] {
@@ -181,17 +202,19 @@ function readHeaders(reader: OptionReader): NewJob['headers'] {
     typeof given === 'object' &&
     given !== null &&
     !Array.isArray(given) &&
-    Object.values(given).every((value) => typeof value === 'string');
+    Object.entries(given).every(([name, value]) => isText(name) && isText(value));
   if (fits) return given as Record<string, string>;
   return reader.refuse(
     'headers',
-    'an object of texts',
+    'an object of texts without halves of characters (lone surrogates)',
     'Turn each value into a text; data belong in the payload.',
   );
 }
 
-const keyForm = `a text of 1 to ${longestKey} characters`;
+const keyForm = `a text of 1 to ${longestKey} characters, without halves of any (lone surrogates)`;
+
+const isText = (value: unknown): value is string => typeof value === 'string' && !halfCharacter.test(value);
 
 function isKey(value: unknown): value is string {
-  return typeof value === 'string' && value !== '' && value.length <= longestKey;
+  return isText(value) && value !== '' && value.length <= longestKey;
 }

@@ -1,5 +1,5 @@
 import { formatDuration } from '../clock/index.js';
-import { isWorkError, JobBackendError } from '../errors/index.js';
+import { isWorkError, JobBackendError, type WorkError } from '../errors/index.js';
 import { toErrorInfo } from '../events/index.js';
 import type { Pool } from '../pool/index.js';
 import { delayAfter, type ExponentialBackoff } from '../supervision/index.js';
@@ -18,6 +18,11 @@ interface Call {
   giveUp(): void;
 }
 
+/** A backend that has not opened after so long is closed and opened anew. */
+const openLimitMs = 30_000;
+/** A backend that has not closed after so long is left to itself. */
+const closeLimitMs = 3_000;
+
 type OnRevoked = (ids: readonly string[]) => void;
 
 /**
@@ -28,6 +33,9 @@ export class JobConnection {
   readonly #revoked = new Map<string, Set<OnRevoked>>();
   readonly #calls = new Set<Call>();
   #isOpening = false;
+  #opening: Promise<void> | undefined;
+  /** Why it will never be open. */
+  #refusal: Error | undefined;
   #isOpen = false;
   #closed = false;
   #stopWaiting: () => void = () => {};
@@ -68,7 +76,7 @@ export class JobConnection {
   open(): void {
     if (this.#isOpening || this.#isOpen || this.#closed) return;
     this.#isOpening = true;
-    this.pool.inScope(() => void this.#openAtLast());
+    this.#opening = this.pool.inScope(() => this.#openAtLast());
   }
 
   /**
@@ -82,6 +90,7 @@ export class JobConnection {
     { quiet = false } = {},
   ): Promise<Result> {
     if (this.#closed) return Promise.reject(this.#failure(closedTo(what)));
+    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     this.open();
     return new Promise<Result>((resolve, reject) => {
       const end = (error: Error | undefined, tells: boolean): void => {
@@ -129,30 +138,63 @@ export class JobConnection {
     return () => listeners.delete(listener);
   }
 
-  /** Lets go of the backend. Calls that are under way have failed. */
+  /** Lets go of the backend. Calls that are under way have failed. Takes a few seconds at most. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
     this.#isOpen = false;
     this.#stopWaiting();
     for (const call of this.#calls) call.giveUp();
+    await this.#closeBackend();
+    // One that opened just now is closed by whoever opens it.
+    if (this.#opening !== undefined) await this.#inTime(this.#opening, closeLimitMs, () => {});
+  }
+
+  /** Reports what goes wrong, and goes on. */
+  async #closeBackend(): Promise<void> {
+    const { name } = this.capabilities;
+    const report = (error: unknown): void => this.pool.report(`closing the job backend "${name}"`, error);
     try {
-      await this.backend.close();
+      const late = (): void => report(new Error(`it did not end within ${formatDuration(closeLimitMs)}`));
+      await this.#inTime(this.backend.close(), closeLimitMs, late);
     } catch (error) {
-      this.pool.report(`closing the job backend "${this.capabilities.name}"`, error);
+      report(error);
     }
+  }
+
+  /** Waits for `promise`, or until its time is over; then it calls `late`. */
+  #inTime(promise: Promise<unknown>, limitMs: number, late: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => {
+        late();
+        resolve();
+      };
+      const cancelTimer = this.pool.inScope(() => this.pool.clock.setTimer(giveUp, limitMs));
+      const end = (settle: () => void): void => {
+        cancelTimer();
+        settle();
+      };
+      promise.then(
+        () => end(resolve),
+        (error: Error) => end(() => reject(error)),
+      );
+    });
   }
 
   async #openAtLast(): Promise<void> {
     const { pool } = this;
     for (let failures = 1; !this.#closed; failures++) {
+      let isLate = false;
       try {
-        await this.backend.open({
+        const opened = this.backend.open({
           onRevoked: (queue, ids) => this.#revoked.get(queue)?.forEach((listener) => listener(ids)),
           onConnection: (error) => this.#note(error),
           warn: (message) => pool.say('warn', message),
           setTimer: (callback, delayMs) => pool.inScope(() => pool.clock.setTimer(callback, delayMs)),
         });
+        // One that opens after all is to be closed.
+        const late = (): unknown => (this.#closed ? this.#closeBackend() : undefined);
+        await this.#openInTime(opened, () => (isLate = true)).finally(() => void opened.then(late, () => {}));
         this.#note(undefined);
         this.#isOpen = !this.#closed;
         this.#isOpening = false;
@@ -161,7 +203,10 @@ export class JobConnection {
         if (failures > 1) pool.say('log', `The job backend "${this.capabilities.name}" is open`);
         return;
       } catch (error) {
-        if (this.#closed) return;
+        if (this.#closed) return this.#closeBackend();
+        // It may open yet, and is to be opened once.
+        if (isLate) await this.#closeBackend();
+        if (isWorkError(error, 'INVALID_OPTION')) return this.#giveUpOpening(error);
         if (failures === 1) {
           pool.say('error', `The job backend "${this.capabilities.name}" cannot be opened; trying again`, {
             err: error,
@@ -173,6 +218,14 @@ export class JobConnection {
     }
   }
 
+  /** Trying again would not change it. */
+  #giveUpOpening(error: WorkError): void {
+    this.#refusal = error;
+    this.#note(error);
+    this.pool.say('error', `The job backend "${this.capabilities.name}" cannot be opened`, { err: error });
+    for (const call of this.#calls) call.giveUp();
+  }
+
   /** Once: it decides what a blocked event loop costs. */
   #sayWhoRenews(): void {
     const { name, shared, leaseThread } = this.capabilities;
@@ -181,6 +234,29 @@ export class JobConnection {
       ? 'a thread, also while the event loop is blocked'
       : 'the main loop: one that is blocked for longer than a lease loses it';
     this.pool.say('log', `Leases of the job backend "${name}" are renewed by ${who}`);
+  }
+
+  /** Rejects where it does not open in time, and as soon as it is to be closed. */
+  #openInTime(opened: Promise<void>, onLate: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const giveUp = (why: string): void => reject(new Error(`it did not open ${why}`));
+      const cancelTimer = this.pool.clock.setTimer(() => {
+        onLate();
+        giveUp(`within ${formatDuration(openLimitMs)}`);
+      }, openLimitMs);
+      this.#stopWaiting = () => {
+        cancelTimer();
+        giveUp('before it was closed');
+      };
+      const end = (settle: () => void): void => {
+        cancelTimer();
+        settle();
+      };
+      opened.then(
+        () => end(resolve),
+        (error: Error) => end(() => reject(error)),
+      );
+    });
   }
 
   #wait(delayMs: number): Promise<void> {

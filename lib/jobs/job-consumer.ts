@@ -1,4 +1,5 @@
 import type { CancelTimer } from '../clock/index.js';
+import { PoolStoppingError } from '../errors/index.js';
 import { type AbortReason, toErrorInfo, type WorkEvent } from '../events/index.js';
 import {
   ExecutionRecord,
@@ -43,6 +44,8 @@ export class JobConsumer implements Child {
   readonly #options: ConsumerOptions;
   readonly #intake: JobIntake;
   readonly #watch: ConsumptionWatch;
+  /** Whether jobs may wait for as long as they like: there is a limit, or something around the claims. */
+  readonly #mayHoldBack: boolean;
   #middlewares: readonly (Middleware | MiddlewareFunction)[];
   #active = false;
   #startedAt = 0;
@@ -51,7 +54,7 @@ export class JobConsumer implements Child {
   #startAgain = false;
   #isDrained = false;
   #onEnded: (() => void)[] = [];
-  #onStarted: (() => void)[] = [];
+  #onStarted: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
 
   constructor(
     pool: Pool,
@@ -67,10 +70,13 @@ export class JobConsumer implements Child {
     this.#connection = connection;
     this.#options = options;
     this.#middlewares = middlewares.filter(isAround);
+    const held = middlewares.some(isClaimMiddleware);
+    this.#mayHoldBack = held || Object.values(options.limits).some((limit) => limit !== undefined);
     const environment = environmentOf(pool, () => this.#middlewares);
     this.runner = new JobRunner(connection, options, entries, environment);
     this.#intake = new JobIntake(connection, options, middlewares.filter(isClaimMiddleware), this.runner);
     this.runner.onHungry = () => this.#intake.request();
+    this.runner.onTook = () => this.#intake.works();
     this.runner.claimsAlone = () => this.#intake.claimsAlone;
     this.runner.onStandstill = () => this.#endIfDone();
     this.#watch = new ConsumptionWatch(connection, options, () => this.runner.hungrySince);
@@ -83,13 +89,21 @@ export class JobConsumer implements Child {
   get status(): ExecutionStatus {
     if (this.runner.stuck > 0) return 'stuck';
     const { status } = this.record;
-    const failingMs = Math.max(this.#connection.unreachableMs, this.#intake.failingMs);
-    const unwell = this.#watch.starving || failingMs >= this.#options.callTimeoutMs;
+    const unwell = this.#watch.starving || this.#failingMs >= this.#options.callTimeoutMs;
     return status === 'running' && unwell ? 'error' : status;
   }
 
   get degraded(): boolean {
-    return this.#active && (this.#connection.error !== undefined || this.#intake.failingMs > 0);
+    return this.#active && this.#failure !== undefined;
+  }
+
+  /** For how long something that the backend is asked has failed. */
+  get #failingMs(): number {
+    return Math.max(this.#connection.unreachableMs, this.#intake.failingMs, this.runner.settler.failingMs);
+  }
+
+  get #failure(): unknown {
+    return this.#connection.error ?? this.#intake.failure ?? this.runner.settler.failure;
   }
 
   /** Options of the pool are settled by now. Throws where a middleware of theirs is not provided. */
@@ -117,13 +131,14 @@ export class JobConsumer implements Child {
     if (this.#options.autoStart) {
       this.runner.open = true;
       this.#intake.open();
-      this.#watch.open();
+      if (!this.#mayHoldBack) this.#watch.open();
     }
-    this.#onStarted.splice(0).forEach((resolve) => resolve());
+    this.#onStarted.splice(0).forEach(({ resolve }) => resolve());
   }
 
   stop({ reason, abortAt }: StopRequest): Promise<void> {
     this.#startAgain = false;
+    this.#onStarted.splice(0).forEach(({ reject }) => reject(this.#refusal()));
     if (!this.#active) return Promise.resolve();
     const ended = new Promise<void>((resolve) => this.#onEnded.push(resolve));
     if (this.#stopping !== undefined) {
@@ -168,7 +183,7 @@ export class JobConsumer implements Child {
   }
 
   snapshot(): JobConsumerSnapshot {
-    const error = this.#connection.error ?? this.#intake.failure;
+    const error = this.#failure;
     const lastError = error === undefined ? this.runner.lastError : toErrorInfo(error);
     const { runner, record, status, degraded } = this;
     return new JobConsumerSnapshot({ runner, options: this.#options, record, status, degraded, lastError });
@@ -176,12 +191,24 @@ export class JobConsumer implements Child {
 
   /**
    * Claims one job, runs it and settles it. Answers how its attempt ended, or `undefined` where none was due. Waits for
-   * the start of the app.
+   * the start of the app. Rejects with `PoolStoppingError` where that does not come any more, or the app shuts down.
    */
   async runOnce(): Promise<RunEnd | undefined> {
-    if (!this.#active) await new Promise<void>((resolve) => this.#onStarted.push(resolve));
+    if (this.#stopping !== undefined || this.#pool.draining) throw this.#refusal();
+    if (!this.#active) {
+      await new Promise<void>((resolve, reject) => this.#onStarted.push({ resolve, reject }));
+    }
     const claimed = await this.#intake.claimOne();
-    return claimed === undefined ? undefined : this.runner.runOne(claimed.job, claimed.sentAt);
+    if (claimed === undefined) return undefined;
+    if (!this.#active || this.#stopping !== undefined) {
+      this.runner.handBack([claimed.job]);
+      throw this.#refusal();
+    }
+    return this.runner.runOne(claimed.job, claimed.sentAt);
+  }
+
+  #refusal(): PoolStoppingError {
+    return new PoolStoppingError(`Running one job of queue "${this.name}"`);
   }
 
   async #drain(): Promise<void> {

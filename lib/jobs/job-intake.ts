@@ -1,4 +1,4 @@
-import type { CancelTimer } from '../clock/index.js';
+import { type CancelTimer, formatDuration } from '../clock/index.js';
 import { delayAfter, type ExponentialBackoff } from '../supervision/index.js';
 import type { ConsumerOptions } from './consumer-options.js';
 import type { ClaimedJob, ClaimOptions } from './job-backend.js';
@@ -32,6 +32,8 @@ export class JobIntake {
   readonly #middlewares: readonly ClaimMiddleware[];
   #open = false;
   #claiming: AbortController | undefined;
+  /** Claims for one job that are under way. */
+  #lone = 0;
   #failures = 0;
   #failingSince = 0;
   /** What the last claim failed with. */
@@ -66,6 +68,11 @@ export class JobIntake {
     return this.#claiming !== undefined || this.#middlewares.length > 0;
   }
 
+  /** Jobs came in another way: whatever failed is over. */
+  works(): void {
+    this.#failures = 0;
+  }
+
   open(): void {
     this.#open = true;
     this.#failures = 0;
@@ -79,7 +86,7 @@ export class JobIntake {
     this.#cancelPause = undefined;
     this.#claiming?.abort();
     return new Promise((resolve) => {
-      if (this.#claiming === undefined) return resolve();
+      if (this.#claiming === undefined && this.#lone === 0) return resolve();
       const { pool } = this.#connection;
       const cancelTimer = pool.inScope(() => pool.clock.setTimer(resolve, abortGraceMs));
       this.#onIdle.push(() => {
@@ -93,7 +100,8 @@ export class JobIntake {
   request(): void {
     if (!this.#open || this.#claiming !== undefined || this.#cancelPause !== undefined) return;
     const wanted = this.#host.wanted();
-    if (wanted === undefined) return;
+    // Nothing is to be had from the backend just now, so nothing fails.
+    if (wanted === undefined) return this.works();
     // In the pool's own scope: what is set in motion here goes on for as long as there are jobs.
     this.#connection.pool.inScope(() => void this.#claim(wanted));
   }
@@ -103,8 +111,14 @@ export class JobIntake {
     const { leaseMs, limits } = this.#options;
     const sentAt = this.#connection.pool.clock.monotonic();
     const wanted = { limit: 1, prefetch: 0, leaseMs, limits };
-    const [job] = await this.#askThrough(wanted, 0, new AbortController());
-    return job && { job, sentAt };
+    this.#lone++;
+    try {
+      const [job] = await this.#askThrough(wanted, 0, new AbortController());
+      return job && { job, sentAt };
+    } finally {
+      this.#lone--;
+      this.#tellIdle();
+    }
   }
 
   async #claim(wanted: ClaimOptions): Promise<void> {
@@ -125,8 +139,14 @@ export class JobIntake {
     this.#claiming = undefined;
     if (jobs.length > 0) this.#host.took(jobs, sentAt);
     else if (this.#open && clock.monotonic() - sentAt < waitMs / 2) this.#pause(emptyHandedMs);
-    this.#onIdle.splice(0).forEach((resolve) => resolve());
+    this.#tellIdle();
     this.request();
+  }
+
+  #tellIdle(): void {
+    if (this.#claiming !== undefined || this.#lone > 0) return;
+    // After whoever waits for the claim itself.
+    queueMicrotask(() => this.#onIdle.splice(0).forEach((resolve) => resolve()));
   }
 
   async #askThrough(
@@ -140,23 +160,30 @@ export class JobIntake {
     let claimed: readonly ClaimedJob[] | undefined;
     let kept: readonly ClaimedJob[] = [];
     let failure: Error | undefined;
+    let isOver = false;
     try {
-      kept = await claimThrough(this.#middlewares, claim, async () => {
+      const through = claimThrough(this.#middlewares, claim, async () => {
         const limit = atMost(claim.limit, wanted.limit);
         const prefetch = atMost(claim.prefetch, wanted.prefetch);
         const none = limit + prefetch === 0;
         try {
-          return (claimed = none ? [] : await this.#ask({ ...wanted, limit, prefetch }, waitMs, claiming));
+          const jobs = none ? [] : await this.#ask({ ...wanted, limit, prefetch }, waitMs, claiming);
+          // A middleware that did not wait for them.
+          if (isOver) this.#host.handBack(jobs);
+          else claimed = jobs;
+          return jobs;
         } catch (error) {
           failure = error as Error;
           throw error;
         }
       });
+      kept = await this.#inTime(through, waitMs + 2 * this.#options.callTimeoutMs);
     } catch (error) {
       // What the backend failed with is told as such.
       if (failure !== undefined) throw failure;
       this.#connection.pool.report(`a middleware around the claims of queue "${queue}"`, error);
     }
+    isOver = true;
     const own = new Set(kept);
     const rest = claimed?.filter((job) => !own.has(job)) ?? [];
     if (rest.length > 0) this.#host.handBack(rest);
@@ -164,6 +191,21 @@ export class JobIntake {
     if (jobs.length === 0 && this.#open && (claimed === undefined || rest.length > 0))
       this.#pause(heldBackMs);
     return jobs;
+  }
+
+  /** A middleware that never ends must not hold up the queue. */
+  async #inTime<Answer>(answer: Promise<Answer>, longestMs: number): Promise<Answer> {
+    const { pool } = this.#connection;
+    let cancelTimer: CancelTimer | undefined;
+    const late = new Promise<never>((_, reject) => {
+      const giveUp = (): void => reject(new Error(`it did not end within ${formatDuration(longestMs)}`));
+      cancelTimer = pool.inScope(() => pool.clock.setTimer(giveUp, longestMs));
+    });
+    try {
+      return await Promise.race([answer, late]);
+    } finally {
+      cancelTimer?.();
+    }
   }
 
   async #ask(

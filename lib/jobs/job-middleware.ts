@@ -83,8 +83,8 @@ export function jobMiddleware(
     owner,
     option: 'middlewares',
     given: instance,
-    accepted: `what has a method use(ctx, next) or enqueue(draft, next) in the place of ${listed.name}`,
-    cure: 'Give the class one of them, or both.',
+    accepted: `what has a method use(), enqueue() or claim() in the place of ${listed.name}`,
+    cure: 'Give the class one of them, or several.',
   });
 }
 

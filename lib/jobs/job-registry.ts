@@ -1,4 +1,5 @@
 import { DuplicateNameError, InvalidOptionError, JobQueueNotFoundError } from '../errors/index.js';
+import type { CancelTimer } from '../clock/index.js';
 import type { Pool } from '../pool/index.js';
 import type { JobBackend } from './job-backend.js';
 import { JobConnection } from './job-connection.js';
@@ -133,7 +134,15 @@ export class JobRegistry {
 
   /** Lets go of the backend, once all that is being enqueued is stored. */
   async close(): Promise<void> {
-    await Promise.all([...this.queues()].map((queue) => queue.close()));
+    const stored = Promise.all([...this.queues()].map((queue) => queue.close()));
+    const { clock, options } = this.#pool;
+    let cancelTimer: CancelTimer | undefined;
+    // What is being enqueued has as long as work has to end after it was aborted; then it fails, and says its ids.
+    const late = new Promise(
+      (resolve) => (cancelTimer = clock.setTimer(() => resolve(undefined), options.abortMarginMs)),
+    );
+    await Promise.race([stored, late]);
+    cancelTimer?.();
     await this.#connection?.close();
   }
 

@@ -1,7 +1,7 @@
 import { type AbortReason, type ErrorInfo, toErrorInfo } from '../events/index.js';
 import { type AttemptContext, execute, newScope, type Outcome } from '../execution/index.js';
 import type { ConsumerOptions } from './consumer-options.js';
-import type { ClaimedJob, ClaimOptions, Settlement } from './job-backend.js';
+import type { ClaimedJob, ClaimLimits, ClaimOptions, Settlement } from './job-backend.js';
 import type { JobConnection } from './job-connection.js';
 import type { JobEnvironment } from './job-environment.js';
 import { JobEvents } from './job-events.js';
@@ -49,6 +49,8 @@ export class JobRunner implements JobRunHost, SettlerHost {
   lastError: ErrorInfo | undefined;
   /** Told when jobs may be wanted. */
   onHungry: () => void = () => {};
+  /** Told when jobs have come. */
+  onTook: () => void = () => {};
   /** Whether settlements are to claim nothing: a claim is under way already, or each is to be one of its own. */
   claimsAlone: () => boolean = () => false;
   /** Told when nothing runs any more. */
@@ -143,7 +145,8 @@ export class JobRunner implements JobRunHost, SettlerHost {
     const { concurrency, leaseMs, limits } = this.#options;
     const limit = this.free;
     const waiting = Math.max(0, this.#running.size + this.#atHand.length - concurrency);
-    const { prefetch } = this.#times;
+    // Those at hand would hold places, and use up the rate, that somebody else could run by.
+    const prefetch = hasLimits(limits) ? 0 : this.#times.prefetch;
     // Half of it gone: not one claim for each that is.
     const more = waiting * 2 <= prefetch ? prefetch - waiting : 0;
     return limit + more === 0 ? undefined : { limit, prefetch: more, leaseMs, limits };
@@ -152,9 +155,12 @@ export class JobRunner implements JobRunHost, SettlerHost {
   took(jobs: readonly ClaimedJob[], sentAt: number): void {
     if (jobs.length === 0) return;
     this.tally.claimed(jobs.length);
-    if (!this.#open) return this.handBack(jobs);
+    // An answer that was on its way for longer than the lease: somebody else may have them.
+    const isOver = this.environment.clock.monotonic() - sentAt >= this.#options.leaseMs;
+    if (!this.#open || isOver) return this.handBack(jobs);
     this.leases.hold(jobs, sentAt);
     this.#tookAt = this.environment.clock.monotonic();
+    this.onTook();
     this.#atHand.add(jobs);
     this.#pump();
   }
@@ -175,6 +181,11 @@ export class JobRunner implements JobRunHost, SettlerHost {
       }
       if (kind === 'dead') this.tally.dead++;
     });
+  }
+
+  gaveUp(job: ClaimedJob): void {
+    this.leases.letGo([job]);
+    this.#tellEnd(job);
   }
 
   settlerIdle(): void {
@@ -204,6 +215,10 @@ export class JobRunner implements JobRunHost, SettlerHost {
       if (!run.isStuck) this.#stuck++;
       run.isStuck = true;
     }
+    for (const [job, awaited] of this.#awaited) {
+      awaited.end = 'cancelled';
+      this.#tellEnd(job);
+    }
     return orphans;
   }
 
@@ -223,7 +238,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
   }
 
   progressed({ claimed }: JobRun, value: unknown): void {
-    this.leases.progress(claimed, this.codec.encode(value));
+    this.leases.progress(claimed, this.#encode(value));
   }
 
   #pump(): void {
@@ -293,12 +308,18 @@ export class JobRunner implements JobRunHost, SettlerHost {
   #encoded(outcome: JobOutcome, { entry, claimed }: JobRun): JobOutcome {
     if (outcome.kind !== 'succeeded' || entry.keepCompletedMs === 0) return outcome;
     try {
-      this.#result = this.codec.encode(outcome.value);
+      this.#result = this.#encode(outcome.value);
     } catch (error) {
       // The work is done: to do it again would not make its result any better.
       this.environment.report(`encoding a result of queue "${this.queue}"`, error, { jobID: claimed.id });
     }
     return outcome;
+  }
+
+  #encode(value: unknown): Uint8Array | undefined {
+    const bytes: unknown = this.codec.encode(value);
+    if (bytes === undefined || bytes instanceof Uint8Array) return bytes;
+    throw new TypeError(`the codec ${this.codec.name} gave no Uint8Array`);
   }
 
   #quarantine(job: ClaimedJob, { maxDead }: JobHandlerEntry): void {
@@ -361,4 +382,8 @@ export class JobRunner implements JobRunHost, SettlerHost {
     this.#stuck++;
     this.#events.stuck(run, reason, graceMs);
   }
+}
+
+function hasLimits(limits: ClaimLimits): boolean {
+  return Object.values(limits).some((limit) => limit !== undefined);
 }

@@ -6,6 +6,8 @@ import type { JobEnvironment } from './job-environment.js';
 const longestMs = 250;
 /** So long may jobs follow each other before the event loop gets its turn. */
 const yieldAfterMs = 10;
+/** So many short ones may: what they end with is on its way to the backend while the next ones run. */
+const yieldAfterStarts = 100;
 
 interface JobsAtHandHost {
   /** The event loop had its turn, for which `next()` had withheld a job. */
@@ -25,6 +27,8 @@ export class JobsAtHand {
   #isYielding = false;
   /** When the event loop last had its turn, as far as is known. */
   #turnAt = 0;
+  /** Jobs that have begun since. */
+  #starts = 0;
 
   constructor(environment: JobEnvironment, host: JobsAtHandHost) {
     this.#environment = environment;
@@ -37,7 +41,7 @@ export class JobsAtHand {
 
   /** Adds what has just come in, which is a turn of the event loop. */
   add(jobs: readonly ClaimedJob[]): void {
-    this.#turnAt = this.#environment.clock.monotonic();
+    this.#newTurn();
     for (const job of jobs) this.#jobs.push(job);
   }
 
@@ -50,10 +54,12 @@ export class JobsAtHand {
       return undefined;
     }
     if (this.#isYielding) return undefined;
-    if (this.#environment.clock.monotonic() - this.#turnAt >= yieldAfterMs) {
+    const isLong = this.#environment.clock.monotonic() - this.#turnAt >= yieldAfterMs;
+    if (isLong || this.#starts >= yieldAfterStarts) {
       this.#yield();
       return undefined;
     }
+    this.#starts++;
     if (++this.#first === this.#jobs.length) {
       this.#jobs = [];
       this.#first = 0;
@@ -93,12 +99,17 @@ export class JobsAtHand {
     return this.#environment.inScope(() => clock.setTimer(look, longestMs));
   }
 
+  #newTurn(): void {
+    this.#turnAt = this.#environment.clock.monotonic();
+    this.#starts = 0;
+  }
+
   #yield(): void {
     this.#isYielding = true;
     this.#environment.inScope(() =>
       setImmediate(() => {
         this.#isYielding = false;
-        this.#turnAt = this.#environment.clock.monotonic();
+        this.#newTurn();
         this.#host.onTurn();
       }),
     );

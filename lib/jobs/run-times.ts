@@ -4,7 +4,7 @@ const size = 32;
 const shortMs = 5;
 /** How much work is wanted at hand, so that a round trip to the backend costs no idle time. */
 const atHandMs = 20;
-const mostAtHand = 100;
+const mostAtHand = 200;
 
 /** How long the last runs took, and what follows from it: how many jobs are to be at hand beyond those that run. */
 export class RunTimes {

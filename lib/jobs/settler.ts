@@ -6,6 +6,10 @@ import type { JobConnection } from './job-connection.js';
 const retrying: ExponentialBackoff = { initialMs: 100, factor: 2, maxMs: 5_000, jitter: 0.5 };
 /** More go in several calls, so that none keeps the backend from everybody else for long. */
 const largestBatch = 500;
+/** After so many calls that failed in a row, settlements are told one by one. */
+const failuresInARow = 3;
+/** One that was refused by itself so often, while others were taken, is given up. */
+const refusalsAlone = 5;
 
 export interface SettlerHost {
   readonly queue: string;
@@ -23,6 +27,8 @@ export interface SettlerHost {
     answer: Pick<SettleAnswer, 'accepted' | 'pushedOut'>,
     repeated: boolean,
   ): void;
+  /** The backend does not take what became of it. */
+  gaveUp(job: ClaimedJob): void;
   /** Nothing is left to tell. */
   settlerIdle(): void;
 }
@@ -35,7 +41,15 @@ export class Settler {
   readonly #connection: JobConnection;
   readonly #host: SettlerHost;
   #pending: Settlement[] = [];
+  /** Of the call that is under way. */
+  #underWay: readonly Settlement[] = [];
+  #batchSize = largestBatch;
   #failures = 0;
+  #failingSince = 0;
+  #failure: unknown;
+  /** Calls that were answered. */
+  #successes = 0;
+  readonly #refusals = new WeakMap<Settlement, { count: number; readonly successes: number }>();
   #isDue = false;
   #isBusy = false;
   #closed = false;
@@ -50,6 +64,16 @@ export class Settler {
   /** Whether a call is to be made, or under way; it claims as well. */
   get isActive(): boolean {
     return this.#isDue || this.#isBusy;
+  }
+
+  /** For how long calls have failed; 0 where the last one did not. */
+  get failingMs(): number {
+    return this.#failures === 0 ? 0 : this.#connection.pool.clock.monotonic() - this.#failingSince;
+  }
+
+  /** What calls fail with; `undefined` where the last one did not. */
+  get failure(): unknown {
+    return this.#failures === 0 ? undefined : this.#failure;
   }
 
   get pending(): number {
@@ -75,7 +99,7 @@ export class Settler {
   /** Tells no more. Answers what the backend has not been told. */
   close(): readonly Settlement[] {
     this.#closed = true;
-    const left = this.#pending;
+    const left = [...this.#underWay, ...this.#pending];
     this.#pending = [];
     this.#wake?.();
     return left;
@@ -101,40 +125,69 @@ export class Settler {
   async #settleSome(): Promise<void> {
     const { queue, callTimeoutMs } = this.#host;
     const { clock } = this.#connection.pool;
-    const batch = this.#pending.splice(0, largestBatch);
+    const batch = (this.#underWay = this.#pending.splice(0, this.#batchSize));
     const thenClaim = this.#pending.length === 0 ? this.#host.wantedToo() : undefined;
     const sentAt = clock.monotonic();
     let gaveUp = false;
+    let answer: SettleAnswer;
     try {
-      const answer = await this.#connection.call('to what became of jobs', callTimeoutMs, async (backend) => {
+      answer = await this.#connection.call('to what became of jobs', callTimeoutMs, async (backend) => {
         const answered = await backend.settle(queue, batch, thenClaim);
-        if (gaveUp) this.#handBack(answered.claimed);
+        // They came when nobody waited for them any more.
+        if (gaveUp) for (const job of answered.claimed) this.add({ kind: 'released', job });
         return answered;
       });
-      const repeated = this.#failures > 0;
-      this.#failures = 0;
-      this.#host.settled(batch, answer, repeated);
-      this.#host.took(answer.claimed, sentAt);
     } catch (error) {
       gaveUp = true;
+      this.#underWay = [];
       // A job whose lease ends meanwhile is run again, and its late settlement refused: nothing is lost by trying.
-      if (this.#closed) return;
-      this.#pending.unshift(...batch);
-      if (++this.#failures === 1) {
-        this.#connection.pool.say(
-          'warn',
-          `Job consumer "${queue}" cannot tell the backend what became of ${batch.length} jobs; trying again: ` +
-            toErrorInfo(error).message,
-          { queue },
-        );
-      }
-      await this.#pause(delayAfter(retrying, this.#failures, error, Math.random()));
+      if (!this.#closed) await this.#tryAgain(batch, error);
+      return;
     }
+    const repeated = this.#failures > 0;
+    this.#underWay = [];
+    this.#failures = 0;
+    this.#successes++;
+    this.#batchSize = Math.min(largestBatch, this.#batchSize * 2);
+    this.#host.settled(batch, answer, repeated);
+    this.#host.took(answer.claimed, sentAt);
   }
 
-  /** They came when nobody waited for them any more. */
-  #handBack(jobs: readonly ClaimedJob[]): void {
-    for (const job of jobs) this.#pending.push({ kind: 'released', job });
+  /** Puts back what could not be told. One that keeps others from being told goes last, and is given up in the end. */
+  async #tryAgain(batch: readonly Settlement[], error: unknown): Promise<void> {
+    if (++this.#failures === 1) {
+      this.#say(`cannot tell the backend what became of ${batch.length} jobs; trying again`, 'warn', error);
+    }
+    if (this.#failures === 1) this.#failingSince = this.#connection.pool.clock.monotonic();
+    this.#failure = error;
+    const [alone] = batch;
+    if (alone === undefined || batch.length > 1) this.#pending.unshift(...batch);
+    else if (!this.#isRefused(alone)) this.#pending.push(alone);
+    else {
+      this.#say(
+        `gives up telling the backend what became of job ${alone.job.id}: it runs again`,
+        'error',
+        error,
+      );
+      this.#host.gaveUp(alone.job);
+    }
+    // All of them may have failed for one of them.
+    if (this.#failures >= failuresInARow) this.#batchSize = 1;
+    await this.#pause(delayAfter(retrying, this.#failures, error, Math.random()));
+  }
+
+  /** Whether the backend has refused it again and again, and has taken others meanwhile. */
+  #isRefused(settlement: Settlement): boolean {
+    const refusal = this.#refusals.get(settlement) ?? { count: 0, successes: this.#successes };
+    refusal.count++;
+    this.#refusals.set(settlement, refusal);
+    return refusal.count >= refusalsAlone && this.#successes > refusal.successes;
+  }
+
+  #say(what: string, level: 'warn' | 'error', error: unknown): void {
+    const { queue } = this.#host;
+    const message = `Job consumer "${queue}" ${what}: ${toErrorInfo(error).message}`;
+    this.#connection.pool.say(level, message, { queue });
   }
 
   #pause(delayMs: number): Promise<void> {

@@ -103,6 +103,17 @@ describe('enqueue()', () => {
     ['a header that is no text', 'headers', { headers: { attempt: 1 } }],
     ['headers in a list', 'headers', { headers: ['a'] }],
     ['no time at all', 'timeout', { timeout: 0 }],
+    ['a name with half a character', 'name', { name: 'a\ud800' }],
+    ['a limitKey with half a character', 'limitKey', { limitKey: '\udc00' }],
+    ['a unique key with half a character', 'unique.key', { unique: { key: 'a\ud83db' } }],
+    ['a header with half a character', 'headers', { headers: { tenant: '\ud800' } }],
+    ['the name of a header with half a character', 'headers', { headers: { '\ud800': 'x' } }],
+    ['a delay whose end no Date can hold', 'delay', { delay: 8.64e15 }],
+    [
+      'a unique key that holds for longer than can be counted',
+      'unique.ttl',
+      { unique: { key: 'a', ttl: 1e21 } },
+    ],
     ['an option that there is not', 'attempts', { attempts: 3 }],
     ['no object', 'options', 'tomorrow' as never],
   ])('refuses %s', async (_what, option, options) => {
@@ -111,6 +122,24 @@ describe('enqueue()', () => {
     expect(error).toMatchObject({ code: 'INVALID_OPTION', option });
     expect(error.message).toContain('a job of queue "emails"');
     expect(backend.batches).toEqual([]);
+  });
+
+  it('takes all characters that are whole, and the longest times', async () => {
+    const { queue } = fakeJobQueue();
+    const name = 'w\u{1f44b}\u0000ü';
+    const options = {
+      name,
+      limitKey: name,
+      unique: { key: name, ttl: 2 ** 53 - 1 },
+      headers: { [name]: name },
+    };
+    const { id } = await queue.enqueue(1, { ...options, delay: 4.32e15 });
+    expect(await queue.get(id)).toMatchObject({
+      name,
+      limitKey: name,
+      uniqueKey: name,
+      headers: { [name]: name },
+    });
   });
 
   it('refuses a priority where the backend has none', async () => {

@@ -1,4 +1,4 @@
-import { currentContext, isWorkError } from 'nestjs-worker';
+import { currentContext, InvalidOptionError, isWorkError } from 'nestjs-worker';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { CancelJob, DiscardJob, SnoozeJob } from '../../lib/jobs/control-flow.js';
 import { FakeJobs, type FakeJobsOptions } from '../support/fake-jobs.js';
@@ -13,9 +13,14 @@ afterEach(async () => {
   open = [];
 });
 
-async function started(options?: FakeJobsOptions): Promise<FakeJobs> {
+function idle(options?: FakeJobsOptions): FakeJobs {
   const jobs = new FakeJobs(options);
   open.push(jobs);
+  return jobs;
+}
+
+async function started(options?: FakeJobsOptions): Promise<FakeJobs> {
+  const jobs = idle(options);
   await jobs.start();
   return jobs;
 }
@@ -622,5 +627,191 @@ describe('runOnce()', () => {
     jobs.backend.break('fails', 'claim');
     const error: unknown = await jobs.consumer.runOnce().catch((thrown: unknown) => thrown);
     expect(isWorkError(error, 'JOB_BACKEND_UNAVAILABLE')).toBe(true);
+  });
+
+  it('rejects where the start does not come any more, and while everything stops', async () => {
+    const jobs = new FakeJobs({ autoStart: false, entries: [{ handle: () => {} }] });
+    open.push(jobs);
+    const early = jobs.consumer.runOnce();
+    const refused = early.catch((error: unknown) => error);
+    await jobs.pool.stop();
+    expect(await refused).toMatchObject({ code: 'POOL_STOPPING' });
+    await jobs.start();
+    const stopped = jobs.pool.stop();
+    await expect(jobs.consumer.runOnce()).rejects.toMatchObject({ code: 'POOL_STOPPING' });
+    await stopped;
+  });
+
+  it('hands back a job that comes when everything stops', async () => {
+    const jobs = await started({ autoStart: false, entries: [{ handle: () => {} }] });
+    await jobs.enqueue({ id: 'one' });
+    const original = jobs.memory.claim.bind(jobs.memory);
+    let goOn = (): void => {};
+    const held = new Promise<void>((resolve) => (goOn = resolve));
+    vi.spyOn(jobs.memory, 'claim').mockImplementationOnce(async (queue, options) => {
+      const claimed = await original(queue, options);
+      await held;
+      return claimed;
+    });
+    const ran = jobs.consumer.runOnce();
+    const refused = ran.catch((error: unknown) => error);
+    await jobs.clock.settle();
+    const stopped = jobs.pool.stop();
+    goOn();
+    await stopped;
+    expect(await refused).toMatchObject({ code: 'POOL_STOPPING' });
+    await jobs.clock.settle();
+    expect(await jobs.stored('one')).toMatchObject({ state: 'ready', failures: 0, deaths: 0 });
+  });
+
+  it('settles where its job is left behind', async () => {
+    const jobs = await started({ autoStart: false, obedient: false });
+    await jobs.enqueue({ id: 'one' });
+    const ran = jobs.consumer.runOnce();
+    await jobs.clock.settle();
+    const stopped = jobs.pool.stop();
+    await jobs.clock.advance('25s');
+    await stopped;
+    expect(await ran).toBe('cancelled');
+    jobs.handler.attempt.succeed();
+  });
+});
+
+describe('what a review has found', () => {
+  it('one settlement that the backend refuses does not stop the others', async () => {
+    const jobs = await started({ concurrency: 5 });
+    await jobs.enqueue(...Array.from({ length: 5 }, (_, index) => ({ id: `job-${index}` })));
+    const original = jobs.memory.settle.bind(jobs.memory);
+    vi.spyOn(jobs.memory, 'settle').mockImplementation((queue, settlements, thenClaim) => {
+      if (settlements.some(({ job }) => job.id === 'job-2')) throw new TypeError('not this one');
+      return original(queue, settlements, thenClaim);
+    });
+    jobs.handler.attempts.forEach(({ succeed }) => succeed());
+    await jobs.clock.advance('30s');
+    expect(await jobs.counts()).toMatchObject({ ready: 0, active: 1 });
+    expect(jobs.logger.lines).toContainEqual(
+      expect.objectContaining({ level: 'error', message: expect.stringContaining('became of job job-2') }),
+    );
+    await jobs.enqueue({ id: 'next' });
+    expect(jobs.handler.attempt.job.id).toBe('next');
+    jobs.handler.attempt.succeed();
+    await jobs.clock.settle();
+    expect(await jobs.stored('next')).toBeUndefined();
+    vi.restoreAllMocks();
+  });
+
+  it('a codec that gives no bytes for a result or for progress harms its own job only', async () => {
+    const codec = { name: 'odd', encode: () => 'no bytes' as never, decode: () => undefined };
+    const jobs = await started({ codec, entries: [{ keepCompletedMs: 60_000 }] });
+    await jobs.enqueue({ id: 'one' });
+    expect(() => jobs.handler.attempt.ctx.progress(1)).toThrow('gave no Uint8Array');
+    jobs.handler.attempt.succeed('done');
+    await jobs.clock.settle();
+    expect(await jobs.stored('one')).toMatchObject({ state: 'completed', result: undefined });
+  });
+
+  it('is well while it lives by what settlements bring, after one claim has failed', async () => {
+    const jobs = await started({ concurrency: 1 });
+    jobs.backend.break('fails', 'claim');
+    await jobs.clock.advance('6s');
+    jobs.backend.mend();
+    await jobs.enqueue(...Array.from({ length: 50 }, () => ({})));
+    await jobs.clock.advance('10s');
+    for (let second = 0; second < 30; second++) {
+      jobs.handler.attempt.succeed();
+      await jobs.clock.advance('1s');
+    }
+    expect(jobs.consumer).toMatchObject({ status: 'running', degraded: false });
+    await jobs.memory.delete(
+      'mail',
+      jobs.handler.attempts.map(({ job }) => job.id),
+    );
+  });
+
+  it('what a settlement brings when nobody waits for it any more goes back', async () => {
+    const jobs = await started({ concurrency: 1 });
+    await jobs.enqueue({ id: 'a' }, { id: 'b' });
+    const original = jobs.memory.settle.bind(jobs.memory);
+    let answer = (): void => {};
+    vi.spyOn(jobs.memory, 'settle').mockImplementationOnce(async (queue, settlements, thenClaim) => {
+      const settled = await original(queue, settlements, thenClaim);
+      await new Promise<void>((resolve) => (answer = resolve));
+      return settled;
+    });
+    jobs.handler.attempt.succeed();
+    await jobs.clock.advance('12s');
+    answer();
+    await jobs.clock.advance('1s');
+    expect(jobs.handler.attempt.job.id).toBe('b');
+    expect(await jobs.stored('b')).toMatchObject({ deaths: 0 });
+    jobs.handler.attempt.succeed();
+  });
+
+  it('claims nothing ahead where there are limits', async () => {
+    let ran = 0;
+    const limits = { rate: { limit: 1_000, periodMs: 1_000 } };
+    const jobs = await started({ concurrency: 1, limits, entries: [{ handle: () => void ran++ }] });
+    const claim = vi.spyOn(jobs.memory, 'claim');
+    const settle = vi.spyOn(jobs.memory, 'settle');
+    await jobs.enqueue(...Array.from({ length: 200 }, () => ({})));
+    await vi.waitUntil(() => ran === 200);
+    const asked = [
+      ...claim.mock.calls.map(([, options]) => options),
+      ...settle.mock.calls.map(([, , next]) => next),
+    ];
+    expect(asked.filter((options) => (options?.prefetch ?? 0) > 0)).toEqual([]);
+  });
+});
+
+describe('the connection to the backend', () => {
+  it('is closed once more where it opens while it is being closed', async () => {
+    const jobs = idle();
+    const calls: string[] = [];
+    let opened = (): void => {};
+    vi.spyOn(jobs.backend, 'open').mockImplementation(
+      () => new Promise<void>((resolve) => (opened = resolve)),
+    );
+    vi.spyOn(jobs.backend, 'close').mockImplementation(async () => void calls.push('close'));
+    jobs.connection.open();
+    await jobs.clock.settle();
+    const closed = jobs.connection.close();
+    await jobs.clock.settle();
+    calls.push('opened');
+    opened();
+    await closed;
+    await jobs.clock.settle();
+    expect(calls.slice(calls.indexOf('opened'))).toEqual(['opened', 'close']);
+  });
+
+  it('is opened anew where it never answers', async () => {
+    const jobs = idle();
+    jobs.backend.break('hangs', 'open');
+    jobs.connection.open();
+    await jobs.clock.advance('35s');
+    expect(jobs.backend.calls.open).toBe(2);
+    jobs.backend.mend();
+    await jobs.clock.advance('1m');
+    expect(jobs.connection.isOpen).toBe(true);
+  });
+
+  it('is given up where it was told what cannot be meant', async () => {
+    const jobs = idle();
+    const invalid = { owner: 'x', option: 'namespace', given: 'shop', accepted: '{shop}', cure: 'Do.' };
+    vi.spyOn(jobs.backend, 'open').mockRejectedValue(new InvalidOptionError(invalid));
+    jobs.connection.open();
+    await jobs.clock.advance('1m');
+    await expect(jobs.connection.call('', 1_000, () => Promise.resolve())).rejects.toThrow('namespace');
+  });
+
+  it('ends calls that are under way, and leaves no timer, when it is closed', async () => {
+    const jobs = idle();
+    jobs.connection.open();
+    await jobs.clock.settle();
+    jobs.backend.break('hangs', 'enqueue');
+    const call = jobs.connection.call('to an enqueueing', 60_000, (backend) => backend.enqueue([]));
+    const refused = call.catch((error: unknown) => error);
+    await jobs.connection.close();
+    expect(String(await refused)).toContain('is closed, and cannot answer to an enqueueing any more');
+    expect(jobs.clock.pending).toBe(0);
   });
 });

@@ -261,9 +261,10 @@ describe('MemoryJobBackend', () => {
       await backend.enqueue(jobs(backlog));
       await backend.enqueue(jobs(backlog, { due: { inMs: hourMs } }));
       let best = Infinity;
-      for (let round = 0; round < 5; round++) {
+      // The best of many: what else the machine does, and the collector, is not what it costs.
+      for (let round = 0; round < 40; round++) {
         const begin = performance.now();
-        for (let batch = 0; batch < 20; batch++) {
+        for (let batch = 0; batch < 5; batch++) {
           await backend.enqueue(jobs(50));
           const claimed = await backend.claim(queue, claiming({ limit: 50 }));
           await backend.settle(

@@ -50,9 +50,10 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
     readonly leaseMs: number;
     readonly blockedLimitMs: number;
     readonly pages: SharedArrayBuffer[];
-    /** When a slot's lease was last renewed, by slot and version. */
+    /** When a slot's lease was last renewed, by slot and version; Infinity: it was said to be lost. */
     renewedAt: Map<string, number>;
     timer: NodeJS.Timeout | undefined;
+    checkTimer: NodeJS.Timeout | undefined;
   }
 
   const data = threads.workerData as LeaseThreadData;
@@ -127,15 +128,48 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
 
   const nameOf = ({ slot, version }: Held): string => `${slot}:${version}`;
 
-  /** Answers whether all went well. */
-  async function renew(keeper: Keeper, lost: Held[]): Promise<boolean> {
-    const { queue, leaseMs, blockedLimitMs } = keeper;
+  function heldNow(keeper: Keeper): Held[] {
     const held = read(keeper);
     const before = keeper.renewedAt;
     keeper.renewedAt = new Map(held.map((one) => [nameOf(one), before.get(nameOf(one)) ?? one.heldAt]));
+    return held.filter((one) => keeper.renewedAt.get(nameOf(one)) !== Infinity);
+  }
+
+  function lose(id: number, keeper: Keeper, lost: readonly Held[]): void {
+    if (lost.length === 0) return;
+    for (const one of lost) keeper.renewedAt.set(nameOf(one), Infinity);
+    const message: FromLeaseThread = {
+      keeper: id,
+      lost: lost.map(({ slot, version }) => ({ slot, version })),
+    };
+    port.postMessage(message);
+  }
+
+  /** With no word from Redis, somebody else may soon hold them: whatever calls are under way, it is said in time. */
+  function checkLater(id: number, keeper: Keeper, delayMs: number): void {
+    keeper.checkTimer = setTimeout(() => {
+      const goodForMs = (keeper.leaseMs * 5) / 6;
+      const held = heldNow(keeper);
+      const lastMoment = now() - goodForMs;
+      const renewedAt = (one: Held): number => keeper.renewedAt.get(nameOf(one))!;
+      lose(
+        id,
+        keeper,
+        held.filter((one) => renewedAt(one) <= lastMoment),
+      );
+      // What is held from now on is good for as long.
+      const first = held.reduce((least, one) => Math.min(least, renewedAt(one)), now());
+      const nextIn = Math.max(1, Math.ceil(first + goodForMs - now()));
+      checkLater(id, keeper, nextIn);
+    }, delayMs);
+  }
+
+  /** Answers whether all went well. */
+  async function renew(keeper: Keeper, lost: Held[]): Promise<boolean> {
+    const { queue, leaseMs, blockedLimitMs } = keeper;
     let isWell = true;
     const isAlive = now() - Number(Atomics.load(life, 0)) / 1e6 <= blockedLimitMs;
-    const toRenew = isAlive ? held : [];
+    const toRenew = isAlive ? heldNow(keeper) : [];
     for (let at = 0; at < toRenew.length; at += largestBatch) {
       const batch = toRenew.slice(at, at + largestBatch);
       const sentAt = now();
@@ -150,17 +184,15 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
           ...batch.flatMap(() => [String(leaseMs), '0']),
         ]);
         batch.forEach((one, index) => {
+          const renewedAt = keeper.renewedAt.get(nameOf(one));
+          // Let go meanwhile, or said to be lost.
+          if (renewedAt === undefined || renewedAt === Infinity) return;
           if (answers[index] === '1') keeper.renewedAt.set(nameOf(one), sentAt);
           else lost.push(one);
         });
       } catch {
         isWell = false;
       }
-    }
-    // With no word from Redis, somebody else may soon hold them.
-    const lastMoment = now() - (leaseMs * 5) / 6;
-    for (const one of held) {
-      if (keeper.renewedAt.get(nameOf(one))! < lastMoment && !lost.includes(one)) lost.push(one);
     }
     return isWell;
   }
@@ -170,13 +202,7 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
       const lost: Held[] = [];
       void renew(keeper, lost).then((isWell) => {
         if (keepers.get(id) !== keeper) return;
-        if (lost.length > 0) {
-          const message: FromLeaseThread = {
-            keeper: id,
-            lost: lost.map(({ slot, version }) => ({ slot, version })),
-          };
-          port.postMessage(message);
-        }
+        lose(id, keeper, lost);
         renewLater(id, keeper, isWell ? keeper.leaseMs / 3 : Math.min(1_000, keeper.leaseMs / 12));
       });
     }, delayMs);
@@ -194,8 +220,10 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
           pages: [],
           renewedAt: new Map(),
           timer: undefined,
+          checkTimer: undefined,
         };
         keepers.set(message.keeper, keeper);
+        checkLater(message.keeper, keeper, (leaseMs * 5) / 6);
         renewLater(message.keeper, keeper, leaseMs / 3);
         break;
       }
@@ -204,6 +232,7 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
         break;
       case 'remove':
         clearTimeout(known?.timer);
+        clearTimeout(known?.checkTimer);
         keepers.delete(message.keeper);
     }
   });

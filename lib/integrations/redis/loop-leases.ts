@@ -13,6 +13,7 @@ export class LoopLeases {
   /** Until when each is certainly held, by the monotonic clock. */
   readonly #endsAt = new Map<ClaimedJob, number>();
   #cancelTimer: CancelTimer | undefined;
+  #cancelCheck: CancelTimer | undefined;
 
   constructor(options: LeaseKeeperOptions, host: LoopLeasesHost) {
     this.#options = options;
@@ -23,6 +24,7 @@ export class LoopLeases {
   hold(jobs: readonly ClaimedJob[], renewNow = false): void {
     const endsAt = performance.now() + this.#options.leaseMs;
     for (const job of jobs) this.#endsAt.set(job, endsAt);
+    if (jobs.length > 0) this.#checkLater(endsAt);
     if (renewNow) void this.#renew();
     else this.#cancelTimer ??= this.#later(this.#options.leaseMs / 3);
   }
@@ -34,7 +36,34 @@ export class LoopLeases {
   close(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
+    this.#cancelCheck?.();
+    this.#cancelCheck = undefined;
     this.#endsAt.clear();
+  }
+
+  /** With no word from Redis, somebody else may soon hold them: whatever calls are under way, it is said in time. */
+  #check(): void {
+    this.#cancelCheck = undefined;
+    const lastMoment = performance.now() + this.#marginMs;
+    const lost: ClaimedJob[] = [];
+    let first = Infinity;
+    for (const [job, endsAt] of this.#endsAt) {
+      if (endsAt <= lastMoment) lost.push(job);
+      else first = Math.min(first, endsAt);
+    }
+    for (const job of lost) this.#endsAt.delete(job);
+    if (first < Infinity) this.#checkLater(first);
+    if (lost.length > 0) this.#options.onLost(lost);
+  }
+
+  /** Where it is to be done already, that is soon enough: what is held later ends later. */
+  #checkLater(endsAt: number): void {
+    const delayMs = Math.max(1, Math.ceil(endsAt - performance.now() - this.#marginMs));
+    this.#cancelCheck ??= this.#host.setTimer(() => this.#check(), delayMs);
+  }
+
+  get #marginMs(): number {
+    return this.#options.leaseMs / 6;
   }
 
   #later(delayMs: number): CancelTimer {
@@ -48,7 +77,7 @@ export class LoopLeases {
     const jobs = [...this.#endsAt.keys()];
     if (jobs.length === 0) return;
     const sentAt = performance.now();
-    let lost: readonly ClaimedJob[];
+    let lost: readonly ClaimedJob[] = [];
     let delayMs = leaseMs / 3;
     try {
       const answers = await this.#host.extend(
@@ -60,8 +89,6 @@ export class LoopLeases {
       });
       lost = jobs.filter((_, index) => answers[index] === false);
     } catch {
-      const lastMoment = performance.now() + leaseMs / 6;
-      lost = jobs.filter((job) => (this.#endsAt.get(job) ?? Infinity) <= lastMoment);
       delayMs = Math.min(1_000, leaseMs / 12);
     }
     lost = lost.filter((job) => this.#endsAt.delete(job));

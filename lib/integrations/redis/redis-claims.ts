@@ -84,7 +84,7 @@ export class RedisClaims {
     const isOff = (): boolean => signal.aborted || this.#closing;
     let isOver = waitMs <= 0;
     // Listening comes first: what is announced after one has looked is then not missed.
-    if (!isOff()) await this.#listen(queue);
+    if (!isOver && !isOff()) await this.#listen(queue);
     const over = (): void => {
       isOver = true;
       this.waiting.wake(queue);
@@ -95,6 +95,8 @@ export class RedisClaims {
         const wakes = this.waiting.wakes(queue);
         const { jobs, nextInMs = Infinity } = await this.#look(queue, options, !isOver);
         if (jobs.length > 0) {
+          // Whoever holds jobs wants to hear when they are taken away.
+          if (!isOff()) await this.#listen(queue);
           if (!isOff()) return jobs;
           await this.#giveBack(queue, jobs);
           break;
@@ -145,7 +147,12 @@ export class RedisClaims {
     while (mayGoOn()) {
       const limit = Math.max(0, options.limit - jobs.length);
       const prefetch = wanted - jobs.length - limit;
-      answer = await this.#lookOnce(queue, { ...options, limit, prefetch }, waits && jobs.length === 0);
+      try {
+        answer = await this.#lookOnce(queue, { ...options, limit, prefetch }, waits && jobs.length === 0);
+      } catch {
+        // What there is already would be held by nobody. Whoever looks next is told.
+        break;
+      }
       jobs.push(...answer.jobs);
     }
     return { jobs, nextInMs: answer.nextInMs };
@@ -220,7 +227,10 @@ export class RedisClaims {
     const lost = this.#lostCalls.get(queue);
     if (lost === undefined) return;
     await this.#scripts.call(giveBackScript, queue, lost);
-    this.#lostCalls.delete(queue);
+    // Others may have been lost meanwhile.
+    const rest = this.#lostCalls.get(queue)!.filter((call) => !lost.includes(call));
+    if (rest.length > 0) this.#lostCalls.set(queue, rest);
+    else this.#lostCalls.delete(queue);
   }
 
   async #giveBack(queue: string, jobs: readonly ClaimedJob[]): Promise<void> {
@@ -236,12 +246,18 @@ export class RedisClaims {
     if (!jobs.some(isUnreadable)) return jobs;
     const unreadable = jobs.filter(isUnreadable);
     const ids = unreadable.map(({ id }) => id).join(', ');
-    this.#host.warn(`Jobs of queue "${queue}" are dead, since what is stored of them cannot be read: ${ids}`);
     const settlements = unreadable.map((job): Settlement => {
       const { failures, lastError: error = '' } = job;
       return { kind: 'dead', job, cause: 'invalid', failures, error, maxDead: mostUnreadable };
     });
-    await this.#settle(queue, settlements);
+    try {
+      await this.#settle(queue, settlements);
+      this.#host.warn(
+        `Jobs of queue "${queue}" are dead, since what is stored of them cannot be read: ${ids}`,
+      );
+    } catch {
+      // They come back when their leases end. The others would be held by nobody.
+    }
     return jobs.filter((job) => !isUnreadable(job));
   }
 }

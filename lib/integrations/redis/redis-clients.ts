@@ -21,6 +21,15 @@ function required(commandTimeoutMs: number) {
   };
 }
 
+function requiredOfCluster(commandTimeoutMs: number) {
+  return {
+    lazyConnect: true,
+    // It would send what was lost with a connection again.
+    retryDelayOnFailover: 0,
+    slotsRefreshTimeout: commandTimeoutMs,
+  };
+}
+
 /** What we say of a connection where the user does not. */
 const preferred = {
   connectionName: 'nestjs-worker',
@@ -37,11 +46,17 @@ export function makeClient({ url, nodes, options }: RedisAddress, commandTimeout
   // Of a Cluster, it is the nodes as a whole that are connected again, and not each.
   const { retryStrategy: _, ...redisOptions } = complete;
   return new Cluster([...nodes], {
-    lazyConnect: true,
+    ...requiredOfCluster(commandTimeoutMs),
     clusterRetryStrategy: reconnectDelay,
-    slotsRefreshTimeout: commandTimeoutMs,
     redisOptions,
   });
+}
+
+/** Makes a client like the user's, which is not connected yet. The user's own may be set to send what was lost again. */
+export function makeClientLike(client: RedisClient, commandTimeoutMs: number): RedisClient {
+  if (!client.isCluster) return (client as Redis).duplicate(required(commandTimeoutMs));
+  const options = { ...requiredOfCluster(commandTimeoutMs), redisOptions: required(commandTimeoutMs) };
+  return (client as Cluster).duplicate([], options);
 }
 
 /** Makes a connection for announcements. It does not connect again by itself. Of a Cluster, any node will do. */

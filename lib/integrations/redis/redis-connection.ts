@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import type { Cluster, Redis } from 'ioredis';
 import { formatDuration } from '../../clock/index.js';
-import { makeClient } from './redis-clients.js';
+import { makeClient, makeClientLike } from './redis-clients.js';
 import type { RedisClient, ResolvedRedisOptions } from './redis-options.js';
 import type { RedisScript } from './redis-script.js';
 
@@ -29,7 +29,6 @@ const longestEndMs = 300;
  */
 export class RedisConnection {
   readonly client: RedisClient;
-  readonly #isOwn: boolean;
   readonly #timeoutMs: number;
   readonly #host: RedisConnectionHost;
   readonly #calls = new Set<Call>();
@@ -40,8 +39,10 @@ export class RedisConnection {
   #lastError: Error | undefined;
 
   constructor({ at, commandTimeoutMs }: ResolvedRedisOptions, host: RedisConnectionHost) {
-    this.#isOwn = 'address' in at;
-    this.client = 'address' in at ? makeClient(at.address, commandTimeoutMs) : at.client;
+    this.client =
+      'address' in at
+        ? makeClient(at.address, commandTimeoutMs)
+        : makeClientLike(at.client, commandTimeoutMs);
     this.#timeoutMs = commandTimeoutMs;
     this.#host = host;
     const emitter = this.#emitter;
@@ -51,16 +52,11 @@ export class RedisConnection {
 
   /** Resolves once it is connected. Rejects where it cannot be, in time. */
   async open(): Promise<void> {
-    const { client } = this;
-    if (client.status === 'ready') {
-      this.#wasReady = true;
-      return;
-    }
+    if (this.#closed) throw closedError();
     // Why it cannot is told by an event.
-    if (this.#isOwn || client.status === 'wait') client.connect().catch(() => {});
+    this.client.connect().catch(() => {});
     await this.#inTime(async (call) => {
-      // That of somebody else may be about to connect again.
-      if (this.#isOwn) this.#emitter.once('close', () => call.fail(this.#unreachable()));
+      this.#emitter.once('close', () => call.fail(this.#unreachable()));
       await this.#whenReady(call);
     });
   }
@@ -87,7 +83,7 @@ export class RedisConnection {
     return this.#inTime(() => Promise.all(nodes.map(question)));
   }
 
-  /** Ends all calls, and the connection if it is ours. */
+  /** Ends all calls, and the connection. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
@@ -95,8 +91,7 @@ export class RedisConnection {
     clearTimeout(this.#greeting);
     const emitter = this.#emitter;
     emitter.off('connect', this.#onConnect).off('ready', this.#onReady).off('close', this.#onClose);
-    if (this.#isOwn) return endOf(this.client);
-    emitter.off('error', this.#onError).off('node error', this.#onError);
+    return endOf(this.client);
   }
 
   #inTime<Answer>(run: (call: Call) => Promise<Answer>, onLate?: (answer: Answer) => void): Promise<Answer> {
@@ -126,8 +121,7 @@ export class RedisConnection {
   #giveUp(call: Call): void {
     if (this.client.status !== 'ready') return call.fail(this.#unreachable());
     call.fail(new Error(`Redis did not answer within ${formatDuration(this.#timeoutMs)}`));
-    // Others may be using one that is not ours.
-    if (!this.#isOwn || this.#givenUp) return;
+    if (this.#givenUp) return;
     this.#givenUp = true;
     this.client.disconnect(true);
   }
@@ -162,7 +156,7 @@ export class RedisConnection {
 
   /** There is somebody, who may say nothing. */
   readonly #onConnect = (): void => {
-    if (!this.#isOwn || this.client.isCluster) return;
+    if (this.client.isCluster) return;
     clearTimeout(this.#greeting);
     this.#greeting = setTimeout(() => this.client.disconnect(true), this.#timeoutMs);
   };
@@ -190,7 +184,7 @@ export class RedisConnection {
   };
 }
 
-const closedError = (): Error => new Error('the connection to Redis is closed');
+export const closedError = (): Error => new Error('the connection to Redis is closed');
 
 const isUnknownScript = (error: unknown): boolean => (error as Error).message.startsWith('NOSCRIPT');
 

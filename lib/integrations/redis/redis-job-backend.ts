@@ -23,7 +23,7 @@ import type {
 import { LeaseKeeping } from './lease-keeping.js';
 import { RedisClaims } from './redis-claims.js';
 import { makeSubscriber, threadAddress } from './redis-clients.js';
-import { RedisConnection } from './redis-connection.js';
+import { closedError, RedisConnection } from './redis-connection.js';
 import { RedisJobs } from './redis-jobs.js';
 import {
   type RedisJobBackendOptions,
@@ -49,8 +49,8 @@ interface OpenBackend {
  * of gocraft/work v2, so that Go programs may share the queues; ids of jobs are therefore shared by all queues of a
  * namespace.
  *
- * Holds a connection for calls, one for announcements once somebody waits for jobs, and, in the thread that renews
- * leases, a third one once a queue is consumed.
+ * Holds a connection for calls, one for announcements once somebody waits for jobs or holds some, and, in the thread
+ * that renews leases, a third one once a queue is consumed.
  */
 export class RedisJobBackend implements JobBackend {
   readonly capabilities: JobBackendCapabilities;
@@ -58,6 +58,8 @@ export class RedisJobBackend implements JobBackend {
   readonly keepLeases?: (options: LeaseKeeperOptions) => LeaseKeeper;
   readonly #options: ResolvedRedisOptions;
   #opened: OpenBackend | undefined;
+  /** The connection of an `open()` that is under way. */
+  #connecting: RedisConnection | undefined;
   #keeping: LeaseKeeping | undefined;
 
   /** Throws `InvalidOptionError`. */
@@ -90,25 +92,31 @@ export class RedisJobBackend implements JobBackend {
   }
 
   async open(host: JobBackendHost): Promise<void> {
-    await this.close();
+    const closed = this.close();
     const { namespace, commandTimeoutMs, pollIntervalMs } = this.#options;
     const connection = new RedisConnection(this.#options, host);
     const scripts = new RedisScripts(connection, namespace);
+    this.#connecting = connection;
     try {
+      await closed;
       await connection.open();
       await checkServer(connection, host.warn);
       await scripts.learnTime();
+      if (this.#connecting !== connection) throw closedError();
     } catch (error) {
       await connection.close();
       throw error;
+    } finally {
+      if (this.#connecting === connection) this.#connecting = undefined;
     }
     const subscriber = new WakeSubscriber(
       {
         connect: () => makeSubscriber(connection.client, commandTimeoutMs),
         onMessage: (channel, message) => {
           const queue = scripts.queueOf(channel);
-          if (message === '') claims.waiting.wake(queue);
-          else host.onRevoked(queue, JSON.parse(message) as string[]);
+          if (message === '') return claims.waiting.wake(queue);
+          const revoked = revokedIn(message);
+          if (revoked !== undefined) host.onRevoked(queue, revoked);
         },
         onUp: () => claims.waiting.wakeAll(),
       },
@@ -121,9 +129,11 @@ export class RedisJobBackend implements JobBackend {
   async close(): Promise<void> {
     const opened = this.#opened;
     const keeping = this.#keeping;
+    const connecting = this.#connecting;
     this.#opened = undefined;
     this.#keeping = undefined;
-    await opened?.claims.close();
+    this.#connecting = undefined;
+    await Promise.all([opened?.claims.close(), connecting?.close()]);
     await Promise.all([keeping?.close(), opened?.subscriber.close(), opened?.connection.close()]);
   }
 
@@ -175,5 +185,15 @@ export class RedisJobBackend implements JobBackend {
   get #opening(): OpenBackend {
     if (this.#opened === undefined) throw new Error('the connection to Redis is not open');
     return this.#opened;
+  }
+}
+
+/** The ids that an announcement names. Anybody may say anything on a channel: what is not ours is ignored. */
+function revokedIn(message: string): readonly string[] | undefined {
+  try {
+    const ids: unknown = JSON.parse(message);
+    return Array.isArray(ids) && ids.every((id) => typeof id === 'string') ? ids : undefined;
+  } catch {
+    return undefined;
   }
 }

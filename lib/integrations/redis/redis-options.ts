@@ -17,9 +17,10 @@ export interface RedisJobBackendOptions {
   /** Some nodes of a Cluster, by which the others are found. Instead of `url`. */
   readonly nodes?: readonly { readonly host: string; readonly port: number }[] | undefined;
   /**
-   * A client of your own, instead of all of the above. It is not closed by us. Leases are then renewed by the main loop
-   * of this process, and not by a thread. A connection that went dead without a word is only noticed by it if you have
-   * it look, as by `socketTimeout`.
+   * A client of your own, instead of all of the above. It says how to connect: by its `duplicate()` we make connections
+   * of our own, with the settings that jobs need (nothing is sent twice), and leave the client itself alone; it may as
+   * well be one that is not connected, and closing it is yours. Leases are then renewed by the main loop of this
+   * process, and not by a thread.
    */
   readonly client?: RedisClient | undefined;
   /**

@@ -4,6 +4,7 @@ import { RedisJobBackend } from 'nestjs-worker/redis';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BlackHole } from '../../support/black-hole.js';
 import { freePort, RedisServer } from '../../support/redis.js';
+import { Dropper } from './dropper.js';
 import { Handle, queue, SomeRedis } from './some-redis.js';
 
 const redis = new SomeRedis('--appendonly', 'yes', '--appendfsync', 'always');
@@ -83,21 +84,36 @@ describe('open()', () => {
 });
 
 describe('a client of the user', () => {
-  it('is used, and neither closed nor burdened with what is left of us', async () => {
+  it('says how to connect, and is left alone', async () => {
     const client = new Redis(redis.server.port, '127.0.0.1', { lazyConnect: true });
-    client.on('error', () => {});
-    const before =
-      client.listenerCount('ready') + client.listenerCount('close') + client.listenerCount('error');
     const handle = await redis.handle({ client });
     const [id] = await handle.add({});
     expect((await handle.claimOne()).id).toBe(id);
     await handle.backend.close();
-    expect(client.status).toBe('ready');
+    expect(client.status).toBe('wait');
+    expect(['ready', 'close', 'error'].map((event) => client.listenerCount(event))).toEqual([0, 0, 0]);
+    await client.connect();
+    const again = await redis.handle({ client });
+    await again.backend.close();
     expect(await client.ping()).toBe('PONG');
-    expect(
-      client.listenerCount('ready') + client.listenerCount('close') + client.listenerCount('error'),
-    ).toBe(before);
     await client.quit();
+  });
+
+  it('may be set to send again what was lost: no claim is run twice', async () => {
+    const dropper = await Dropper.before(redis.server.port);
+    const client = new Redis(dropper.port, '127.0.0.1', { lazyConnect: true });
+    expect(client.options.autoResendUnfulfilledCommands).toBe(true);
+    const handle = await redis.handle({ client });
+    open.push(handle.backend, dropper);
+    // Its scripts are then known.
+    await handle.claim();
+    const ids = await handle.add({}, {});
+    dropper.dropNext();
+    await expect(handle.claim()).rejects.toThrow(/the connection to Redis was lost/);
+    await vi.waitUntil(() => handle.connection.at(-1) === undefined && handle.connection.length > 1);
+    expect(await redis.client.zcount(handle.keyOf('active'), 0, '+inf')).toBe(1);
+    const jobs = await handle.claim({ limit: 2 });
+    expect(jobs.map(({ id, deaths }) => [id, deaths])).toEqual(ids.map((id) => [id, 0]));
   });
 });
 
@@ -235,7 +251,54 @@ describe('scripts', () => {
   });
 });
 
+describe('announcements', () => {
+  it('that are not ours are ignored', async () => {
+    const handle = await redis.handle({ pollInterval: '1m' });
+    const waits = handle.claim({ waitMs: 10_000 });
+    const channel = handle.keyOf('wake');
+    await vi.waitUntil(async () => Number((await redis.client.pubsub('NUMSUB', channel))[1]) > 0);
+    for (const message of ['hello', '{"a":1}', '[1]', '["a",null]', 'null', '7', '["gone"]']) {
+      await redis.client.publish(channel, message);
+    }
+    const [id] = await handle.add({});
+    expect((await waits)[0]?.id).toBe(id);
+    expect(handle.revoked).toEqual(['gone']);
+  });
+
+  it('are listened to by who waits or holds jobs, and by nobody else', async () => {
+    const hole = await BlackHole.before(redis.server.port);
+    const handle = redis.closedHandle({ url: hole.url });
+    open.push(handle.backend, hole);
+    await handle.open();
+    expect(await handle.claim({ waitMs: 0 })).toEqual([]);
+    expect(hole.connections).toBe(1);
+    const [id] = await handle.add({});
+    expect((await handle.claim({ waitMs: 0 })).map((job) => job.id)).toEqual([id]);
+    await (await redis.handle()).backend.delete(queue, [id!]);
+    await vi.waitUntil(() => handle.revoked.length > 0);
+    expect(handle.revoked).toEqual([id]);
+  });
+});
+
 describe('close()', () => {
+  it('ends an open() that is under way, which rejects, and leaves no connection', async () => {
+    const hole = await BlackHole.before(redis.server.port);
+    open.push(hole);
+    const handle = redis.closedHandle({ url: hole.url });
+    for (const isUnderWay of [() => true, () => hole.connections > 0]) {
+      const opened = timed(handle.open());
+      await vi.waitUntil(isUnderWay, { interval: 1 });
+      await handle.backend.close();
+      const { result } = await opened;
+      expect(result).toBeInstanceOf(Error);
+      expect((result as Error).message).toMatch(/connection to Redis is closed/);
+      await expect(handle.counts()).rejects.toThrow(/not open/);
+    }
+    await vi.waitUntil(async () => !String(await redis.client.client('LIST')).includes('name=nestjs-worker'));
+    await handle.open();
+    expect(await handle.counts()).toMatchObject({ ready: 0 });
+  });
+
   it('hands back what a claim brings that is under way', async () => {
     const handle = await redis.handle();
     const other = await redis.handle();

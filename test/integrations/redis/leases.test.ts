@@ -3,6 +3,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ClaimedJob, Extension, LeaseKeeper } from '../../../lib/jobs/index.js';
 import { HeldLeases } from '../../../lib/integrations/redis/held-leases.js';
 import { LeaseKeeping } from '../../../lib/integrations/redis/lease-keeping.js';
+import { LoopLeases } from '../../../lib/integrations/redis/loop-leases.js';
 import { extendScript } from '../../../lib/integrations/redis/scripts/extend.js';
 import { BlackHole } from '../../support/black-hole.js';
 import { type Handle, queue, SomeRedis } from './some-redis.js';
@@ -120,6 +121,30 @@ describe('the thread that renews leases', () => {
     expect(lost).toEqual([job.id]);
   });
 
+  it('says so in time also when its call hangs for longer than the lease', async () => {
+    const hole = await BlackHole.before(redis.server.port);
+    const handle = redis.closedHandle({ url: hole.url, commandTimeout: 30_000 });
+    await handle.open();
+    const lost: string[] = [];
+    const leaseMs = 1_200;
+    const onLost = (jobs: readonly ClaimedJob[]): void => void lost.push(...jobs.map(({ id }) => id));
+    const keeper = handle.backend.keepLeases!({ queue, leaseMs, blockedLimitMs: 60_000, onLost });
+    onTestFinished(async () => {
+      await handle.backend.close();
+      await hole.close();
+    });
+    await handle.add({});
+    const job = await handle.claimOne({ leaseMs });
+    keeper.hold([job]);
+    await renewed(handle, job);
+    const since = performance.now();
+    hole.open();
+    await vi.waitUntil(() => lost.length > 0, { timeout: 5_000, interval: 5 });
+    expect(performance.now() - since).toBeLessThan(leaseMs);
+    await delay(leaseMs);
+    expect(lost).toEqual([job.id]);
+  });
+
   it('has hundreds, of several queues, and what is let go at once is another again', async () => {
     const { handle, keeper, lost } = await keeping(500);
     const others: string[] = [];
@@ -222,6 +247,41 @@ describe('without a thread', () => {
     const count = extended.length;
     await delay(100);
     expect(extended).toHaveLength(count);
+  });
+});
+
+describe('LoopLeases', () => {
+  it('says that leases are lost before they are over, also while a call hangs', async () => {
+    const lost: [id: string, afterMs: number][] = [];
+    const leaseMs = 300;
+    const since = performance.now();
+    const answers: ((answer: readonly boolean[]) => void)[] = [];
+    const leases = new LoopLeases(
+      {
+        queue,
+        leaseMs,
+        blockedLimitMs: 60_000,
+        onLost: (jobs) => jobs.forEach(({ id }) => lost.push([id, performance.now() - since])),
+      },
+      {
+        extend: () => new Promise((resolve) => answers.push(resolve)),
+        setTimer: (callback, delayMs) => {
+          const timer = setTimeout(callback, delayMs);
+          return () => clearTimeout(timer);
+        },
+      },
+    );
+    onTestFinished(() => leases.close());
+    leases.hold([{ id: 'a' } as ClaimedJob]);
+    await vi.waitUntil(() => answers.length > 0);
+    leases.hold([{ id: 'b' } as ClaimedJob]);
+    await vi.waitUntil(() => lost.length === 2, { interval: 5 });
+    expect(lost.map(([id]) => id)).toEqual(['a', 'b']);
+    expect(lost[0]![1]).toBeLessThan(leaseMs);
+    // What comes after all is of no use.
+    answers[0]!([true]);
+    await delay(leaseMs);
+    expect(lost).toHaveLength(2);
   });
 });
 

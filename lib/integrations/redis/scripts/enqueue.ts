@@ -3,20 +3,24 @@ import { common, rarely } from './common.js';
 
 /**
  * Per job: its id, when it is due (`@` and a time, or after how many ms), Go's job, and, as JSON, further fields of its
- * hash or nothing. Answers the time, and per job 1 (stored), 0 (exists), or the id that holds its unique key.
+ * hash or nothing. Answers the time, and per job 1 (stored), 0 (exists), or the id that holds its unique key. Where one
+ * of them cannot be stored, none is: a hash that is left behind, and is in no queue, would be a job that exists and
+ * never runs.
  */
 export const enqueueScript = redisScript(
   common,
   rarely,
   String.raw`
 local answers, scores, soonest = { now }, {}, nil
-local added = {}
+local added, made = {}, {}
+local function store()
 for i = 3, #ARGV, 4 do
   local id, when, bytes, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
   local jobKey = jobKeyOf(id)
   local answer = 1
   if more == '' then
     answer = redis.call('HSETNX', jobKey, 'msgpack', bytes)
+    if answer == 1 then made[#made + 1] = jobKey end
   elseif redis.call('EXISTS', jobKey) == 1 then
     answer = 0
   else
@@ -28,11 +32,14 @@ for i = 3, #ARGV, 4 do
       local holder = redis.call('GET', uniqueKey)
       if holder and (added[holder] or need().holderLives(holder, key)) then
         answer = holder
-      elseif ttl == '' then
-        redis.call('SET', uniqueKey, id)
       else
-        redis.call('SET', uniqueKey, id, 'PX', ttl)
-        fields.unique = text(now + ttl) .. ':' .. key
+        if ttl == '' then
+          redis.call('SET', uniqueKey, id)
+        else
+          redis.call('SET', uniqueKey, id, 'PX', ttl)
+          fields.unique = text(now + ttl) .. ':' .. key
+        end
+        made[#made + 1] = uniqueKey
       end
     end
     if answer == 1 then
@@ -41,6 +48,7 @@ for i = 3, #ARGV, 4 do
         args[#args + 1] = value
       end
       redis.call('HSET', jobKey, unpack(args))
+      made[#made + 1] = jobKey
     end
   end
   if answer == 1 then
@@ -53,10 +61,14 @@ for i = 3, #ARGV, 4 do
   end
   answers[#answers + 1] = answer
 end
-if #scores > 0 then
-  redis.call('ZADD', queueKey, unpack(scores))
-  wake(soonest, false)
+if #scores > 0 then redis.call('ZADD', queueKey, unpack(scores)) end
 end
+local ok, failure = pcall(store)
+if not ok then
+  if #made > 0 then redis.call('DEL', unpack(made)) end
+  return type(failure) == 'table' and failure or redis.error_reply(failure)
+end
+if soonest then wake(soonest, false) end
 return answers
 `,
 );

@@ -1,0 +1,194 @@
+import { describe, expect, it } from 'vitest';
+import { examine } from './examine.mjs';
+
+type Fact = { fact: string; who: string; at: number } & Record<string, unknown>;
+
+/** What the inspector says of a job. */
+interface Found {
+  state: string;
+  cause?: string;
+  failures: number;
+  deaths: number;
+  result?: { token: string };
+}
+
+/** A ledger, and what was found in the end. By default: one job that was enqueued, run once and completed. */
+class World {
+  facts: Fact[] = [
+    { fact: 'sent', who: 'p', at: 100, id: 'a', payload: { ms: 5 }, delay: 0 },
+    { fact: 'accepted', who: 'p', at: 101, id: 'a', status: 'enqueued', tries: 1, by: 'a' },
+    { fact: 'claimed', who: 'c1', at: 102, jobs: [['a', '7', 0]] },
+    { fact: 'begin', who: 'c1', at: 103, id: 'a', token: '7', attempt: 1, dueAt: 1_100 },
+    { fact: 'end', who: 'c1', at: 108, id: 'a', token: '7', how: 'returned' },
+    {
+      fact: 'settled',
+      who: 'c1',
+      at: 109,
+      settled: [{ id: 'a', token: '7', kind: 'completed', accepted: true }],
+    },
+  ];
+  jobs: Record<string, Found | undefined> = {
+    a: { state: 'completed', failures: 0, deaths: 0, result: { token: '7' } },
+  };
+  counts = { ready: 0, scheduled: 0, active: 0, dead: 0, throughput: [{ at: 0, completed: 1, failed: 0 }] };
+  cleaned = { ready: 0, scheduled: 0, active: 0, dead: 0 };
+  lists: Record<string, string[]> = { completed: ['a'], dead: [] };
+  exits: object[] = ['c1', 'c2'].map((who) => this.exit(who, 'SIGTERM', 10_000, 10_050));
+  keys = ['{chaos}:job:a', '{chaos}:state:work'];
+  left = [{ key: '{chaos}:state:work', type: 'hash', size: 2 }];
+  waiting = 0;
+  allowed: object = {};
+
+  exit(who: string, name: string, asked: number, at: number): object {
+    return { who, code: null, signal: name, at, signals: [{ name, at: asked }], resumedAt: 0, stderr: '' };
+  }
+
+  /** A second run of the job beside the first one, whose end was refused. */
+  overlap(): this {
+    this.facts = [
+      ...this.facts.slice(0, 4),
+      { fact: 'begin', who: 'c2', at: 2_000, id: 'a', token: '9', attempt: 1, dueAt: 1_100 },
+      { fact: 'abort', who: 'c1', at: 2_010, id: 'a', token: '7', reason: 'lease-lost' },
+      { fact: 'end', who: 'c1', at: 2_011, id: 'a', token: '7', how: 'aborted' },
+      { fact: 'end', who: 'c2', at: 2_100, id: 'a', token: '9', how: 'returned' },
+      {
+        fact: 'settled',
+        who: 'c2',
+        at: 2_101,
+        settled: [{ id: 'a', token: '9', kind: 'completed', accepted: true }],
+      },
+    ];
+    this.jobs['a'] = { state: 'completed', failures: 0, deaths: 1, result: { token: '9' } };
+    return this;
+  }
+
+  get broken(): string[] {
+    const { facts, exits, jobs, counts, cleaned, lists, keys, left, waiting, allowed } = this;
+    const found = { jobs, counts, cleaned, lists };
+    const direct = { keys, left, waiting, offset: 1_000, drift: 0 };
+    const limits = { leaseMs: 1_000, exitWithinMs: 3_000, refusedWithinMs: 2_000 };
+    return examine({ facts, exits, found, direct, limits, allowed }).broken.map(({ what }) => what);
+  }
+}
+
+const fact = (world: World, name: string, nth = 0): Fact =>
+  world.facts.filter((one) => one.fact === name)[nth]!;
+const without = (world: World, name: string): Fact[] => world.facts.filter((one) => one.fact !== name);
+
+describe('The examination of a ledger', () => {
+  it('finds nothing wrong with a job that ran once, nor with one that ran again after its lease was lost', () => {
+    expect(new World().broken).toEqual([]);
+    expect(new World().overlap().broken).toEqual([]);
+  });
+
+  const breaks: Record<string, (world: World) => void> = {
+    'a job that is lost': (world) => (world.jobs['a'] = undefined),
+    'a job that is not at its end': (world) => (world.jobs['a']!.state = 'ready'),
+    'a completed job that is something else in the end': (world) =>
+      (world.jobs['a'] = { state: 'dead', cause: 'exhausted', failures: 0, deaths: 0 }),
+    'an end that was accepted twice': (world) =>
+      world.facts.push({ ...fact(world, 'settled'), at: 120, who: 'c2' }),
+    'a completion by a run that never returned': (world) => (fact(world, 'end')['how'] = 'threw'),
+    'a completion that another one has written over': (world) => {
+      world.overlap().facts.push({
+        fact: 'settled',
+        who: 'c1',
+        at: 2_000,
+        settled: [{ id: 'a', token: '7', kind: 'completed', accepted: true }],
+      });
+    },
+    'a run whose lease was lost, and that was believed': (world) => {
+      world.overlap().facts.push({
+        fact: 'settled',
+        who: 'c1',
+        at: 2_012,
+        settled: [{ id: 'a', token: '7', kind: 'released', accepted: true }],
+      });
+    },
+    'two runs at once, and no lease was lost': (world) => (world.overlap().facts = without(world, 'abort')),
+    'a loser that was not aborted in time': (world) => {
+      world.overlap();
+      fact(world, 'abort').at = 2_600;
+      fact(world, 'end').at = 2_601;
+    },
+    'a claim that was run twice': (world) => world.facts.push({ ...fact(world, 'begin'), at: 105 }),
+    'a run that has no end': (world) => {
+      world.facts = without(world, 'end');
+      world.exits = [];
+    },
+    'a run after the end of its job': (world) => {
+      world.facts.push(
+        { fact: 'begin', who: 'c2', at: 130, id: 'a', token: '8', attempt: 1, dueAt: 1_100 },
+        { fact: 'end', who: 'c2', at: 131, id: 'a', token: '8', how: 'returned' },
+      );
+    },
+    'an attempt that is counted wrong': (world) => (fact(world, 'begin')['attempt'] = 2),
+    'attempts that are not the failures': (world) => (world.jobs['a']!.failures = 1),
+    'a job that is dead for no reason': (world) => {
+      world.facts = without(world, 'settled');
+      world.jobs['a'] = { state: 'dead', cause: 'exhausted', failures: 0, deaths: 0 };
+    },
+    'a duplicate that ran': (world) => (fact(world, 'accepted')['status'] = 'duplicate'),
+    'a unique key that two jobs held': (world) => {
+      fact(world, 'sent')['key'] = 'one';
+      world.facts.push(
+        { fact: 'sent', who: 'p', at: 101, id: 'b', payload: {}, delay: 0, key: 'one' },
+        { fact: 'accepted', who: 'p', at: 102, id: 'b', status: 'enqueued', tries: 1, by: 'b' },
+        // The other one, which was stored at 100, ends at 108.
+        { fact: 'begin', who: 'c2', at: 130, id: 'b', token: '8', attempt: 1, dueAt: 1_102 },
+        { fact: 'end', who: 'c2', at: 131, id: 'b', token: '8', how: 'returned' },
+      );
+      world.jobs['b'] = { state: 'completed', failures: 0, deaths: 0, result: { token: '8' } };
+    },
+    'a run before its time': (world) => (fact(world, 'begin')['dueAt'] = 1_110),
+    'an enqueueing that failed otherwise': (world) =>
+      world.facts.push({ fact: 'refused', who: 'p', at: 100, id: 'a', ids: ['a'], code: 'OTHER', ms: 5 }),
+    'an enqueueing that did not fail in time': (world) =>
+      world.facts.push({
+        fact: 'refused',
+        who: 'p',
+        at: 100,
+        id: 'a',
+        ids: ['a'],
+        code: 'JOB_ENQUEUE_FAILED',
+        ms: 9e3,
+      }),
+    'an exit that came late': (world) => (world.exits = [world.exit('c1', 'SIGTERM', 10_000, 14_000)]),
+    'an exit not by the signal': (world) =>
+      (world.exits = [{ ...world.exit('c1', 'SIGTERM', 10_000, 10_050), code: 0, signal: null }]),
+    'a process that ended by itself': (world) =>
+      (world.exits = [
+        { ...world.exit('c1', 'SIGTERM', 10_000, 10_050), code: 1, signal: null, signals: [] },
+      ]),
+    'an error that nobody caught': (world) =>
+      world.facts.push({ fact: 'crash', who: 'c1', at: 110, error: 'Error' }),
+    'a count that is not 0 in the end': (world) => (world.counts.active = 1),
+    'a wrong count': (world) => (world.counts.dead = 1),
+    'a list that is not complete': (world) => (world.lists['completed'] = []),
+    'a job that is listed twice': (world) => (world.lists['completed'] = ['a', 'a']),
+    'a throughput that is not the completions': (world) => (world.counts.throughput = []),
+    'a queue that is not empty in Redis': (world) => (world.waiting = 1),
+    'a job whose hash is not in Redis': (world) => (world.keys = []),
+    'a count that is not 0 with all jobs deleted': (world) => (world.cleaned.dead = 1),
+    'a key that is left behind': (world) =>
+      world.left.push({ key: '{chaos}:dead:work', type: 'zset', size: 1 }),
+    'a delayed job that came late': (world) => {
+      fact(world, 'sent')['delay'] = 1;
+      fact(world, 'begin').at = 106;
+      world.allowed = { latestMs: 2 };
+    },
+  };
+
+  it.each(Object.entries(breaks))('finds %s', (what, act) => {
+    const world = new World();
+    act(world);
+    expect(world.broken).toContain(what);
+  });
+
+  it('lets a late loser pass where it could not hear of it sooner', () => {
+    const world = new World();
+    breaks['a loser that was not aborted in time']!(world);
+    world.allowed = { resumedAt: () => 2_590 };
+    expect(world.broken).toEqual([]);
+  });
+});

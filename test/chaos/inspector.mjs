@@ -1,0 +1,47 @@
+// The role of a process that looks at a queue when all is over: what the package says of each job. Then it deletes them.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decode } from '@msgpack/msgpack';
+import { openApp } from './app.mjs';
+import { queueName } from './names.mjs';
+
+const states = ['scheduled', 'ready', 'active', 'completed', 'cancelled', 'dead'];
+const together = 500;
+
+async function listed(queue, state) {
+  const ids = [];
+  let cursor;
+  do {
+    const page = await queue.list({ state, cursor, limit: together });
+    for (const { id } of page.jobs) ids.push(id);
+    ({ cursor } = page);
+  } while (cursor !== undefined);
+  return ids;
+}
+
+function factsOf({ state, cause, failures, deaths, result, history, lastError }) {
+  const outcomes = history.map(({ outcome }) => outcome);
+  return { state, cause, failures, deaths, lastError, outcomes, result: result && decode(result) };
+}
+
+export async function inspect(order, { ledger, say }) {
+  const { folder } = order;
+  const ids = JSON.parse(readFileSync(join(folder, 'ids.json'), 'utf8'));
+  const { app, backend, queue } = await openApp(order, ledger);
+  // The queue waits until the backend is open.
+  const counts = await queue.counts();
+  const jobs = {};
+  for (let from = 0; from < ids.length; from += together) {
+    const some = ids.slice(from, from + together);
+    const stored = await backend.get(queueName, some);
+    some.forEach((id, index) => (jobs[id] = stored[index] && factsOf(stored[index])));
+  }
+  const lists = {};
+  for (const state of states) lists[state] = await listed(queue, state);
+  for (let from = 0; from < ids.length; from += together)
+    await queue.delete(ids.slice(from, from + together));
+  const cleaned = await queue.counts();
+  writeFileSync(join(folder, 'found.json'), JSON.stringify({ jobs, lists, counts, cleaned }));
+  say('done');
+  await app.close();
+}
