@@ -1,6 +1,11 @@
 import type { ClaimLimits } from './job-backend.js';
 import type { PayloadCodec } from './payload-codec.js';
 
+/** Whether jobs may wait though slots are free. */
+export function hasLimits({ limits }: ConsumerOptions): boolean {
+  return Object.values(limits).some((limit) => limit !== undefined);
+}
+
 /** How the jobs of a queue are taken and held in this process, checked and complete. */
 export interface ConsumerOptions {
   readonly queue: string;

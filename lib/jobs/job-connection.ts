@@ -3,6 +3,7 @@ import { isWorkError, JobBackendError, type WorkError } from '../errors/index.js
 import { toErrorInfo } from '../events/index.js';
 import type { Pool } from '../pool/index.js';
 import { delayAfter, type ExponentialBackoff } from '../supervision/index.js';
+import { inTime } from './in-time.js';
 import type { JobBackend, JobBackendCapabilities } from './job-backend.js';
 
 const reopening: ExponentialBackoff = { initialMs: 100, factor: 2, maxMs: 10_000, jitter: 0.5 };
@@ -15,7 +16,8 @@ interface Call {
   /** For the backend to be opened. */
   isWaiting: boolean;
   begin(): void;
-  giveUp(): void;
+  /** Without an error: it is closed. */
+  giveUp(error?: Error): void;
 }
 
 /** A backend that has not opened after so long is closed and opened anew. */
@@ -124,7 +126,7 @@ export class JobConnection {
           }
         },
         isWaiting: true,
-        giveUp: () => end(this.#failure(closedTo(what)), false),
+        giveUp: (error = this.#failure(closedTo(what))) => end(error, false),
       };
       this.#calls.add(call);
       if (this.#isOpen) call.begin();
@@ -147,7 +149,7 @@ export class JobConnection {
     for (const call of this.#calls) call.giveUp();
     await this.#closeBackend();
     // One that opened just now is closed by whoever opens it.
-    if (this.#opening !== undefined) await this.#inTime(this.#opening, closeLimitMs, () => {});
+    if (this.#opening !== undefined) await inTime(this.pool, this.#opening, closeLimitMs, () => {});
   }
 
   /** Reports what goes wrong, and goes on. */
@@ -156,29 +158,10 @@ export class JobConnection {
     const report = (error: unknown): void => this.pool.report(`closing the job backend "${name}"`, error);
     try {
       const late = (): void => report(new Error(`it did not end within ${formatDuration(closeLimitMs)}`));
-      await this.#inTime(this.backend.close(), closeLimitMs, late);
+      await inTime(this.pool, this.backend.close(), closeLimitMs, late);
     } catch (error) {
       report(error);
     }
-  }
-
-  /** Waits for `promise`, or until its time is over; then it calls `late`. */
-  #inTime(promise: Promise<unknown>, limitMs: number, late: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const giveUp = (): void => {
-        late();
-        resolve();
-      };
-      const cancelTimer = this.pool.inScope(() => this.pool.clock.setTimer(giveUp, limitMs));
-      const end = (settle: () => void): void => {
-        cancelTimer();
-        settle();
-      };
-      promise.then(
-        () => end(resolve),
-        (error: Error) => end(() => reject(error)),
-      );
-    });
   }
 
   async #openAtLast(): Promise<void> {
@@ -223,7 +206,7 @@ export class JobConnection {
     this.#refusal = error;
     this.#note(error);
     this.pool.say('error', `The job backend "${this.capabilities.name}" cannot be opened`, { err: error });
-    for (const call of this.#calls) call.giveUp();
+    for (const call of this.#calls) call.giveUp(error);
   }
 
   /** Once: it decides what a blocked event loop costs. */
@@ -238,24 +221,12 @@ export class JobConnection {
 
   /** Rejects where it does not open in time, and as soon as it is to be closed. */
   #openInTime(opened: Promise<void>, onLate: () => void): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const giveUp = (why: string): void => reject(new Error(`it did not open ${why}`));
-      const cancelTimer = this.pool.clock.setTimer(() => {
-        onLate();
-        giveUp(`within ${formatDuration(openLimitMs)}`);
-      }, openLimitMs);
-      this.#stopWaiting = () => {
-        cancelTimer();
-        giveUp('before it was closed');
-      };
-      const end = (settle: () => void): void => {
-        cancelTimer();
-        settle();
-      };
-      opened.then(
-        () => end(resolve),
-        (error: Error) => end(() => reject(error)),
-      );
+    const stopped = new Promise<never>((_, reject) => {
+      this.#stopWaiting = () => reject(new Error('it was closed before it had opened'));
+    });
+    return inTime(this.pool, Promise.race([opened, stopped]), openLimitMs, () => {
+      onLate();
+      throw new Error(`it did not open within ${formatDuration(openLimitMs)}`);
     });
   }
 

@@ -7,12 +7,11 @@ import {
   type Middleware,
   type MiddlewareFunction,
 } from '../execution/index.js';
-import type { Child, Pool, StopRequest } from '../pool/index.js';
-import type { ConsumerOptions } from './consumer-options.js';
+import { type Child, type Pool, type StopRequest, unitEnvironmentOf } from '../pool/index.js';
+import { type ConsumerOptions, hasLimits } from './consumer-options.js';
 import { ConsumptionWatch } from './consumption-watch.js';
 import type { JobConnection } from './job-connection.js';
 import { JobConsumerSnapshot } from './job-consumer-snapshot.js';
-import { environmentOf } from './job-environment.js';
 import type { JobHandlerEntry } from './job-handler-entry.js';
 import { JobIntake } from './job-intake.js';
 import { isAround, isClaimMiddleware, type JobMiddleware } from './job-middleware.js';
@@ -70,9 +69,8 @@ export class JobConsumer implements Child {
     this.#connection = connection;
     this.#options = options;
     this.#middlewares = middlewares.filter(isAround);
-    const held = middlewares.some(isClaimMiddleware);
-    this.#mayHoldBack = held || Object.values(options.limits).some((limit) => limit !== undefined);
-    const environment = environmentOf(pool, () => this.#middlewares);
+    this.#mayHoldBack = hasLimits(options) || middlewares.some(isClaimMiddleware);
+    const environment = unitEnvironmentOf(pool, () => this.#middlewares);
     this.runner = new JobRunner(connection, options, entries, environment);
     this.#intake = new JobIntake(connection, options, middlewares.filter(isClaimMiddleware), this.runner);
     this.runner.onHungry = () => this.#intake.request();

@@ -1,6 +1,6 @@
 import { type AbortReason, toErrorInfo, type WorkEvent } from '../events/index.js';
+import type { UnitEnvironment } from '../pool/index.js';
 import type { Settlement } from './job-backend.js';
-import type { JobEnvironment } from './job-environment.js';
 import type { JobRun } from './job-run.js';
 import type { JobOutcome } from './settlement.js';
 
@@ -9,9 +9,9 @@ type Stamp = Pick<WorkEvent, 'kind' | 'name' | 'executionId' | 'time' | 'jobId'>
 /** Tells of single jobs. What nobody wants to know of is not made. */
 export class JobEvents {
   readonly #queue: string;
-  readonly #environment: JobEnvironment;
+  readonly #environment: UnitEnvironment;
 
-  constructor(queue: string, environment: JobEnvironment) {
+  constructor(queue: string, environment: UnitEnvironment) {
     this.#queue = queue;
     this.#environment = environment;
   }

@@ -1,8 +1,8 @@
 import { formatDuration } from '../clock/index.js';
 import { JobExpiredError, JobHandlerNotFoundError } from '../errors/index.js';
 import type { Handler } from '../execution/index.js';
+import type { UnitEnvironment } from '../pool/index.js';
 import type { ConsumerOptions } from './consumer-options.js';
-import type { JobEnvironment } from './job-environment.js';
 import type { JobHandlerEntry } from './job-handler-entry.js';
 import type { JobAttemptContext } from './job-run.js';
 import { readPayload } from './read-payload.js';
@@ -10,11 +10,11 @@ import { readPayload } from './read-payload.js';
 /** The handlers of a queue, and what is around each: middlewares, and the reading of the payload. */
 export class JobHandlers {
   readonly #options: ConsumerOptions;
-  readonly #environment: JobEnvironment;
+  readonly #environment: UnitEnvironment;
   readonly #entries: ReadonlyMap<string, JobHandlerEntry>;
   readonly #handlers = new Map<JobHandlerEntry, Handler>();
 
-  constructor(options: ConsumerOptions, entries: readonly JobHandlerEntry[], environment: JobEnvironment) {
+  constructor(options: ConsumerOptions, entries: readonly JobHandlerEntry[], environment: UnitEnvironment) {
     this.#options = options;
     this.#environment = environment;
     this.#entries = new Map(entries.map((entry) => [entry.name, entry]));
@@ -30,7 +30,7 @@ export class JobHandlers {
     let handler = this.#handlers.get(entry);
     if (handler === undefined) {
       const run: Handler = (ctx) => this.#handle(ctx as JobAttemptContext);
-      handler = this.#environment.around(entry.middlewares, run);
+      handler = this.#environment.around(run, entry.middlewares);
       // One for a missing name is made for its job.
       if (this.#entries.get(entry.name) === entry) this.#handlers.set(entry, handler);
     }

@@ -1,6 +1,7 @@
 import { type CancelTimer, formatDuration } from '../clock/index.js';
 import { delayAfter, type ExponentialBackoff } from '../supervision/index.js';
 import type { ConsumerOptions } from './consumer-options.js';
+import { inTime } from './in-time.js';
 import type { ClaimedJob, ClaimOptions } from './job-backend.js';
 import type { JobConnection } from './job-connection.js';
 import { type ClaimMiddleware, claimThrough } from './job-middleware.js';
@@ -177,7 +178,11 @@ export class JobIntake {
           throw error;
         }
       });
-      kept = await this.#inTime(through, waitMs + 2 * this.#options.callTimeoutMs);
+      // One that never ends must not hold up the queue.
+      const longestMs = waitMs + 2 * this.#options.callTimeoutMs;
+      kept = await inTime(this.#connection.pool, through, longestMs, () => {
+        throw new Error(`it did not end within ${formatDuration(longestMs)}`);
+      });
     } catch (error) {
       // What the backend failed with is told as such.
       if (failure !== undefined) throw failure;
@@ -191,21 +196,6 @@ export class JobIntake {
     if (jobs.length === 0 && this.#open && (claimed === undefined || rest.length > 0))
       this.#pause(heldBackMs);
     return jobs;
-  }
-
-  /** A middleware that never ends must not hold up the queue. */
-  async #inTime<Answer>(answer: Promise<Answer>, longestMs: number): Promise<Answer> {
-    const { pool } = this.#connection;
-    let cancelTimer: CancelTimer | undefined;
-    const late = new Promise<never>((_, reject) => {
-      const giveUp = (): void => reject(new Error(`it did not end within ${formatDuration(longestMs)}`));
-      cancelTimer = pool.inScope(() => pool.clock.setTimer(giveUp, longestMs));
-    });
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      cancelTimer?.();
-    }
   }
 
   async #ask(

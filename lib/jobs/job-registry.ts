@@ -1,6 +1,6 @@
 import { DuplicateNameError, InvalidOptionError, JobQueueNotFoundError } from '../errors/index.js';
-import type { CancelTimer } from '../clock/index.js';
 import type { Pool } from '../pool/index.js';
+import { inTime } from './in-time.js';
 import type { JobBackend } from './job-backend.js';
 import { JobConnection } from './job-connection.js';
 import { JobConsumer } from './job-consumer.js';
@@ -135,14 +135,8 @@ export class JobRegistry {
   /** Lets go of the backend, once all that is being enqueued is stored. */
   async close(): Promise<void> {
     const stored = Promise.all([...this.queues()].map((queue) => queue.close()));
-    const { clock, options } = this.#pool;
-    let cancelTimer: CancelTimer | undefined;
     // What is being enqueued has as long as work has to end after it was aborted; then it fails, and says its ids.
-    const late = new Promise(
-      (resolve) => (cancelTimer = clock.setTimer(() => resolve(undefined), options.abortMarginMs)),
-    );
-    await Promise.race([stored, late]);
-    cancelTimer?.();
+    await inTime(this.#pool, stored, this.#pool.options.abortMarginMs, () => []);
     await this.#connection?.close();
   }
 

@@ -1,9 +1,9 @@
 import { type AbortReason, type ErrorInfo, toErrorInfo } from '../events/index.js';
 import { type AttemptContext, execute, newScope, type Outcome } from '../execution/index.js';
-import type { ConsumerOptions } from './consumer-options.js';
-import type { ClaimedJob, ClaimLimits, ClaimOptions, Settlement } from './job-backend.js';
+import type { UnitEnvironment } from '../pool/index.js';
+import { type ConsumerOptions, hasLimits } from './consumer-options.js';
+import type { ClaimedJob, ClaimOptions, SettleAnswer, Settlement } from './job-backend.js';
 import type { JobConnection } from './job-connection.js';
-import type { JobEnvironment } from './job-environment.js';
 import { JobEvents } from './job-events.js';
 import type { JobHandlerEntry } from './job-handler-entry.js';
 import { JobHandlers } from './job-handlers.js';
@@ -60,7 +60,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
     connection: JobConnection,
     options: ConsumerOptions,
     entries: readonly JobHandlerEntry[],
-    readonly environment: JobEnvironment,
+    readonly environment: UnitEnvironment,
   ) {
     this.#options = options;
     this.#handlers = new JobHandlers(options, entries, environment);
@@ -146,7 +146,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
     const limit = this.free;
     const waiting = Math.max(0, this.#running.size + this.#atHand.length - concurrency);
     // Those at hand would hold places, and use up the rate, that somebody else could run by.
-    const prefetch = hasLimits(limits) ? 0 : this.#times.prefetch;
+    const prefetch = hasLimits(this.#options) ? 0 : this.#times.prefetch;
     // Half of it gone: not one claim for each that is.
     const more = waiting * 2 <= prefetch ? prefetch - waiting : 0;
     return limit + more === 0 ? undefined : { limit, prefetch: more, leaseMs, limits };
@@ -167,7 +167,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
 
   settled(
     settlements: readonly Settlement[],
-    { accepted, pushedOut }: { readonly accepted: readonly boolean[]; readonly pushedOut: number },
+    { accepted, pushedOut }: Pick<SettleAnswer, 'accepted' | 'pushedOut'>,
     repeated: boolean,
   ): void {
     this.leases.letGo(settlements.map(({ job }) => job));
@@ -251,6 +251,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
     this.#atHand.watch();
   }
 
+  /** They are claimed, and are not to be run here, or not now. */
   handBack(jobs: readonly ClaimedJob[]): void {
     this.tally.released += jobs.length;
     for (const job of jobs) this.settler.add({ kind: 'released', job });
@@ -278,14 +279,20 @@ export class JobRunner implements JobRunHost, SettlerHost {
     this.#running.delete(claimed);
     const durationMs = clock.monotonic() - context.startedAt;
     const endedAt = clock.now();
-    const outcome = this.#encoded(jobOutcome(ended), run);
+    const outcome = jobOutcome(ended);
     this.tally.attemptEnded(outcome.kind, durationMs);
     const awaited = this.#awaited.get(claimed);
     if (awaited !== undefined) awaited.end = outcome.kind;
     this.#times.add(durationMs, this.#options.concurrency);
     const times = { startedAt: endedAt - durationMs, endedAt };
-    const settlement = settlementFor(outcome, claimed, entry, times, Math.random(), this.#result);
-    this.#result = undefined;
+    const settlement = settlementFor(
+      outcome,
+      claimed,
+      entry,
+      times,
+      Math.random(),
+      this.#resultOf(outcome, run),
+    );
     if (outcome.kind === 'failed' || outcome.kind === 'timed-out')
       this.lastError = toErrorInfo(outcome.error);
     this.#events.ended(run, outcome, settlement, durationMs);
@@ -302,18 +309,16 @@ export class JobRunner implements JobRunHost, SettlerHost {
     if (settlement === undefined && this.#open) this.onHungry();
   };
 
-  /** What the last attempt that succeeded returned, as it is to be stored. */
-  #result: Uint8Array | undefined;
-
-  #encoded(outcome: JobOutcome, { entry, claimed }: JobRun): JobOutcome {
-    if (outcome.kind !== 'succeeded' || entry.keepCompletedMs === 0) return outcome;
+  /** What an attempt that succeeded returned, as it is to be stored. */
+  #resultOf(outcome: JobOutcome, { entry, claimed }: JobRun): Uint8Array | undefined {
+    if (outcome.kind !== 'succeeded' || entry.keepCompletedMs === 0) return undefined;
     try {
-      this.#result = this.#encode(outcome.value);
+      return this.#encode(outcome.value);
     } catch (error) {
       // The work is done: to do it again would not make its result any better.
       this.environment.report(`encoding a result of queue "${this.queue}"`, error, { jobID: claimed.id });
+      return undefined;
     }
-    return outcome;
   }
 
   #encode(value: unknown): Uint8Array | undefined {
@@ -382,8 +387,4 @@ export class JobRunner implements JobRunHost, SettlerHost {
     this.#stuck++;
     this.#events.stuck(run, reason, graceMs);
   }
-}
-
-function hasLimits(limits: ClaimLimits): boolean {
-  return Object.values(limits).some((limit) => limit !== undefined);
 }

@@ -1,6 +1,6 @@
 import type { CancelTimer } from '../clock/index.js';
+import type { UnitEnvironment } from '../pool/index.js';
 import type { ClaimedJob } from './job-backend.js';
-import type { JobEnvironment } from './job-environment.js';
 
 /** What cannot begin for so long is handed back: somebody else may have a free slot. */
 const longestMs = 250;
@@ -18,7 +18,7 @@ interface JobsAtHandHost {
 
 /** Jobs that are claimed and wait for a slot, in order. */
 export class JobsAtHand {
-  readonly #environment: JobEnvironment;
+  readonly #environment: UnitEnvironment;
   readonly #host: JobsAtHandHost;
   #jobs: ClaimedJob[] = [];
   /** Those before it have begun. */
@@ -30,7 +30,7 @@ export class JobsAtHand {
   /** Jobs that have begun since. */
   #starts = 0;
 
-  constructor(environment: JobEnvironment, host: JobsAtHandHost) {
+  constructor(environment: UnitEnvironment, host: JobsAtHandHost) {
     this.#environment = environment;
     this.#host = host;
   }

@@ -14,3 +14,4 @@ export { PoolModule } from './pool.module.js';
 export { Quiescence } from './quiescence.js';
 export { POOL } from './pool.tokens.js';
 export type { Orphan, StopReport } from './stop-children.js';
+export { type UnitEnvironment, unitEnvironmentOf } from './unit-environment.js';

@@ -2,9 +2,9 @@ import { isWorkError } from '../errors/index.js';
 import { type AbortReason, type ErrorInfo, toErrorInfo } from '../events/index.js';
 import { type AttemptContext, newScope, type Outcome, outsideOfWork } from '../execution/index.js';
 import { delayAfter } from '../supervision/index.js';
+import type { UnitEnvironment } from '../pool/index.js';
 import type { QueuedTask } from './queued-task.js';
 import { SignalWatch } from './signal-watch.js';
-import type { TaskEnvironment } from './task-environment.js';
 import { TaskEvents } from './task-events.js';
 import { TaskTally } from './task-tally.js';
 import type { TaskOutcome, TaskStatus } from './task.js';
@@ -23,11 +23,11 @@ export class TaskEnds {
   noRetries: AbortReason | undefined;
   /** Tasks that had attempts left and were not tried again. */
   interrupted = 0;
-  readonly #environment: TaskEnvironment;
+  readonly #environment: UnitEnvironment;
   readonly #onAfterEnded: () => void;
   #afters = 0;
 
-  constructor(environment: TaskEnvironment, signals: SignalWatch, onAfterEnded: () => void) {
+  constructor(environment: UnitEnvironment, signals: SignalWatch, onAfterEnded: () => void) {
     this.#environment = environment;
     this.events = new TaskEvents(environment);
     this.signals = signals;

@@ -6,16 +6,16 @@ import {
   type WorkEvent,
 } from '../events/index.js';
 import type { AttemptContext } from '../execution/index.js';
+import type { UnitEnvironment } from '../pool/index.js';
 import type { QueuedTask } from './queued-task.js';
-import type { TaskEnvironment } from './task-environment.js';
 
 type Stamp = Pick<WorkEvent, 'kind' | 'name' | 'executionId' | 'time' | 'task'>;
 
 /** Tells of single tasks. What nobody wants to know of is not made: a queue may run a million tasks a minute. */
 export class TaskEvents {
-  readonly #environment: TaskEnvironment;
+  readonly #environment: UnitEnvironment;
 
-  constructor(environment: TaskEnvironment) {
+  constructor(environment: UnitEnvironment) {
     this.#environment = environment;
   }
 

@@ -7,8 +7,13 @@ import {
   type Middleware,
   type MiddlewareFunction,
 } from '../execution/index.js';
-import type { Child, Pool, Quiescence, StopRequest } from '../pool/index.js';
-import { environmentOf } from './task-environment.js';
+import {
+  type Child,
+  type Pool,
+  type Quiescence,
+  type StopRequest,
+  unitEnvironmentOf,
+} from '../pool/index.js';
 import { TaskRunner } from './task-runner.js';
 import type { ResolvedTaskOptions } from './task-options.js';
 import type { ResolvedTaskQueueOptions } from './task-queue-options.js';
@@ -70,7 +75,7 @@ export class TaskQueueChild implements Child {
       concurrency,
       maxQueued,
       plain,
-      environmentOf(pool, () => this.#middlewares),
+      unitEnvironmentOf(pool, () => this.#middlewares),
     );
     this.runner.onStandstill = () => this.#standstill();
   }

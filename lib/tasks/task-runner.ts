@@ -1,12 +1,12 @@
 import type { AbortReason } from '../events/index.js';
 import { AttemptContext, execute, type Handler, newScope, type Outcome } from '../execution/index.js';
+import type { UnitEnvironment } from '../pool/index.js';
 import { Backlog, type BacklogHost, newTask } from './backlog.js';
 import type { CarriedRun } from './carried-run.js';
 import { LinkedList } from './linked-list.js';
 import type { QueuedTask } from './queued-task.js';
 import { SignalWatch } from './signal-watch.js';
 import { cancelled, TaskEnds } from './task-ends.js';
-import type { TaskEnvironment } from './task-environment.js';
 import { isLater, type ResolvedTaskOptions } from './task-options.js';
 import type { RunningTask } from './task.js';
 
@@ -50,7 +50,7 @@ export class TaskRunner implements BacklogHost {
     concurrency: number,
     readonly maxQueued: number,
     readonly plain: ResolvedTaskOptions,
-    readonly environment: TaskEnvironment,
+    readonly environment: UnitEnvironment,
   ) {
     this.#concurrency = concurrency;
     this.backlog = new Backlog(this);

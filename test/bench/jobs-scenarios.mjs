@@ -215,8 +215,8 @@ const scenarios = {
     await arrivals.until(500 + jobs);
     if (backlog === 0) while ((await queue.left()) > 0) await turn();
     const us = ((performance.now() - from.at) / jobs) * 1_000;
-    if (backlog > 0) process.exitCode = 0;
-    else await queue.close();
+    // The rest of a backlog is not waited for.
+    if (backlog === 0) await queue.close();
     return { us };
   },
 

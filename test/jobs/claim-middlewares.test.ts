@@ -1,19 +1,12 @@
 import type { JobMiddleware } from 'nestjs-worker';
-import { afterEach, expect, it } from 'vitest';
-import { FakeJobs, type FakeJobsOptions } from '../support/fake-jobs.js';
-
-let open: FakeJobs[] = [];
-afterEach(async () => {
-  for (const jobs of open) await jobs.close();
-  open = [];
-});
+import { expect, it } from 'vitest';
+import { type FakeJobsOptions, type FakeJobs, idleJobs } from '../support/fake-jobs.js';
 
 async function started(
   middlewares: readonly JobMiddleware[],
   options: FakeJobsOptions = {},
 ): Promise<FakeJobs> {
-  const jobs = new FakeJobs({ ...options, middlewares });
-  open.push(jobs);
+  const jobs = idleJobs({ ...options, middlewares });
   await jobs.start();
   return jobs;
 }

@@ -1,33 +1,12 @@
 import { currentContext, InvalidOptionError, isWorkError } from 'nestjs-worker';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { CancelJob, DiscardJob, SnoozeJob } from '../../lib/jobs/control-flow.js';
-import { FakeJobs, type FakeJobsOptions } from '../support/fake-jobs.js';
+import { idleJobs, startedJobs } from '../support/fake-jobs.js';
 import { stateOf } from '../support/fake-queue.js';
-
-let open: FakeJobs[] = [];
-afterEach(async () => {
-  for (const jobs of open) {
-    await jobs.close();
-    if (jobs.clock.pending > 0) throw new Error(`${jobs.clock.pending} timers are left`);
-  }
-  open = [];
-});
-
-function idle(options?: FakeJobsOptions): FakeJobs {
-  const jobs = new FakeJobs(options);
-  open.push(jobs);
-  return jobs;
-}
-
-async function started(options?: FakeJobsOptions): Promise<FakeJobs> {
-  const jobs = idle(options);
-  await jobs.start();
-  return jobs;
-}
 
 describe('a consumer', () => {
   it('runs a job and completes it', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ payload: { to: 'a@example.com' }, headers: { traceparent: 'x' } });
     const { job, ctx, succeed } = jobs.handler.attempt;
     expect({ ...(job.payload as object) }).toEqual({ to: 'a@example.com' });
@@ -53,7 +32,7 @@ describe('a consumer', () => {
 
   it('is reached by currentContext(), and names the job in its lines', async () => {
     let seen: unknown;
-    const jobs = await started({
+    const jobs = await startedJobs({
       entries: [
         {
           handle: (_, ctx) => {
@@ -70,7 +49,7 @@ describe('a consumer', () => {
   });
 
   it('runs as many at once as it may, and the next as soon as one has ended', async () => {
-    const jobs = await started({ concurrency: 3 });
+    const jobs = await startedJobs({ concurrency: 3 });
     await jobs.enqueue(...Array.from({ length: 10 }, () => ({})));
     expect(jobs.handler.running).toBe(3);
     for (let ended = 0; ended < 10; ended++) {
@@ -85,7 +64,7 @@ describe('a consumer', () => {
   });
 
   it('takes a delayed job at the very moment that it is due', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ due: { inMs: 10_000 } });
     await jobs.clock.advance(9_999);
     expect(jobs.handler.attempts).toHaveLength(0);
@@ -95,7 +74,7 @@ describe('a consumer', () => {
   });
 
   it('keeps a result where it is to, and does not run again what it cannot encode', async () => {
-    const jobs = await started({ entries: [{ keepCompletedMs: 60_000 }] });
+    const jobs = await startedJobs({ entries: [{ keepCompletedMs: 60_000 }] });
     await jobs.enqueue({}, {});
     jobs.handler.attempts[0]?.succeed({ sent: true });
     jobs.handler.attempts[1]?.succeed(() => {});
@@ -109,7 +88,7 @@ describe('a consumer', () => {
 
 describe('an attempt that fails', () => {
   it('is followed by another after a delay that grows, and then by none', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.fail(new Error('first'));
     await jobs.clock.settle();
@@ -140,7 +119,7 @@ describe('an attempt that fails', () => {
   });
 
   it('is the last where the handler says so', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.fail(new DiscardJob('no such address'));
     await jobs.clock.settle();
@@ -148,7 +127,7 @@ describe('an attempt that fails', () => {
   });
 
   it('W15: success at the last attempt is a success', async () => {
-    const jobs = await started({ entries: [{ maxAttempts: 1 }] });
+    const jobs = await startedJobs({ entries: [{ maxAttempts: 1 }] });
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.succeed();
     await jobs.clock.settle();
@@ -156,7 +135,7 @@ describe('an attempt that fails', () => {
   });
 
   it('tells of its retry', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.fail();
     await jobs.clock.settle();
@@ -170,7 +149,7 @@ describe('an attempt that fails', () => {
 
 describe('a handler that ends otherwise', () => {
   it('snoozes without taking an attempt', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.fail(new SnoozeJob('1m'));
     await jobs.clock.settle();
@@ -184,7 +163,7 @@ describe('a handler that ends otherwise', () => {
   });
 
   it.each([NaN, Infinity, 'soon'])('fails where it snoozes for %s', async (duration) => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.fail(new SnoozeJob(duration as number));
     await jobs.clock.settle();
@@ -195,7 +174,7 @@ describe('a handler that ends otherwise', () => {
   });
 
   it('calls the job off', async () => {
-    const jobs = await started({ entries: [{ keepCancelledMs: 60_000 }] });
+    const jobs = await startedJobs({ entries: [{ keepCancelledMs: 60_000 }] });
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.fail(new CancelJob('the order is gone'));
     await jobs.clock.settle();
@@ -209,7 +188,7 @@ describe('a handler that ends otherwise', () => {
 
 describe('a timeout', () => {
   it('aborts the attempt, which then counts as failed', async () => {
-    const jobs = await started({ entries: [{ timeoutMs: 5_000 }] });
+    const jobs = await startedJobs({ entries: [{ timeoutMs: 5_000 }] });
     await jobs.enqueue({ id: 'one' });
     await jobs.clock.advance(5_000);
     expect(jobs.handler.attempts[0]?.ctx.signal.reason).toMatchObject({ reason: 'timeout' });
@@ -218,7 +197,7 @@ describe('a timeout', () => {
   });
 
   it('never begins another beside code that goes on: that is stuck, and keeps its lease and its slot', async () => {
-    const jobs = await started({ concurrency: 1, obedient: false, entries: [{ timeoutMs: 5_000 }] });
+    const jobs = await startedJobs({ concurrency: 1, obedient: false, entries: [{ timeoutMs: 5_000 }] });
     await jobs.enqueue({ id: 'one' }, { id: 'two' });
     await jobs.clock.advance('2m');
     expect(jobs.handler.attempts).toHaveLength(1);
@@ -234,7 +213,7 @@ describe('a timeout', () => {
 
 describe('a lease', () => {
   it('is renewed for as long as its job runs', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     await jobs.clock.advance('10m');
     expect(jobs.handler.attempts).toHaveLength(1);
@@ -248,7 +227,7 @@ describe('a lease', () => {
   });
 
   it('is renewed for all jobs in one call', async () => {
-    const jobs = await started({ concurrency: 50 });
+    const jobs = await startedJobs({ concurrency: 50 });
     await jobs.enqueue(...Array.from({ length: 50 }, () => ({})));
     await jobs.clock.advance('30s');
     expect(jobs.backend.calls.extend).toBeLessThanOrEqual(4);
@@ -256,7 +235,7 @@ describe('a lease', () => {
   });
 
   it('that is lost aborts the attempt at once, whose result is dropped (W3, F4, F29)', async () => {
-    const jobs = await started({ obedient: false });
+    const jobs = await startedJobs({ obedient: false });
     await jobs.enqueue({ id: 'one' });
     expect(await jobs.memory.delete('mail', ['one'])).toEqual(['active']);
     await jobs.clock.settle();
@@ -271,7 +250,7 @@ describe('a lease', () => {
   });
 
   it('that nobody can be asked about is given up before it ends', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.backend.break('fails', 'extend');
     await jobs.clock.advance('24s');
@@ -281,7 +260,7 @@ describe('a lease', () => {
   });
 
   it('survives a backend that is away for half of it', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.backend.break('hangs', 'extend');
     await jobs.clock.advance('15s');
@@ -292,7 +271,7 @@ describe('a lease', () => {
   });
 
   it('carries what the handler says of how far it is', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.ctx.progress({ done: 3, of: 10 });
     await jobs.clock.advance('10s');
@@ -303,7 +282,7 @@ describe('a lease', () => {
 
 describe('stopping', () => {
   it('takes no more, and lets what runs end (F3, F30)', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'a' }, { id: 'b' }, { id: 'c' });
     const stopped = jobs.pool.stop();
     await jobs.clock.advance('1s');
@@ -319,7 +298,7 @@ describe('stopping', () => {
   });
 
   it('aborts in time what goes on, which takes no attempt (W7, F24)', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     const stopped = jobs.pool.stop();
     await jobs.clock.advance('20s');
@@ -329,7 +308,7 @@ describe('stopping', () => {
   });
 
   it('names what does not end, and renews its lease no longer', async () => {
-    const jobs = await started({ obedient: false });
+    const jobs = await startedJobs({ obedient: false });
     await jobs.enqueue({ id: 'one' });
     const stopped = jobs.pool.stop();
     await jobs.clock.advance('25s');
@@ -349,7 +328,7 @@ describe('stopping', () => {
   });
 
   it('hands back what a claim brings too late (F11)', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     const stopped = jobs.pool.stop();
     await jobs.enqueue({ id: 'one' });
     await stopped;
@@ -358,7 +337,7 @@ describe('stopping', () => {
   });
 
   it('can be followed by another start', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.pool.stop();
     await jobs.enqueue({ id: 'one' });
     expect(jobs.handler.attempts).toHaveLength(0);
@@ -369,7 +348,7 @@ describe('stopping', () => {
   });
 
   it('is done in time where the backend does not answer', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.backend.break('hangs', 'settle', 'claim');
     jobs.handler.attempt.succeed();
@@ -381,7 +360,7 @@ describe('stopping', () => {
 
 describe('a backend that is away', () => {
   it('is asked less and less often, and taken up again without a restart (W5)', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     jobs.backend.break('fails', 'claim');
     await jobs.clock.advance('6s');
     const before = jobs.backend.calls.claim;
@@ -401,14 +380,14 @@ describe('a backend that is away', () => {
   });
 
   it('that answers claims with nothing at once is not asked in a hot loop', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     vi.spyOn(jobs.memory, 'claim').mockImplementation(() => Promise.resolve([]));
     await jobs.clock.advance('10s');
     expect(jobs.backend.calls.claim).toBeLessThanOrEqual(105);
   });
 
   it('that hangs does not hold up the stop of a consumer that runs nothing', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     jobs.backend.break('hangs', 'claim');
     await jobs.clock.advance('10s');
     const stopped = jobs.pool.stop();
@@ -418,7 +397,7 @@ describe('a backend that is away', () => {
   });
 
   it('that never answers a claim does not hold up the next (F14)', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     jobs.backend.break('hangs', 'claim');
     await jobs.clock.advance('1m');
     jobs.backend.mend();
@@ -429,7 +408,7 @@ describe('a backend that is away', () => {
   });
 
   it('is told in the end what became of a job (W4, F28)', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.backend.break('fails', 'settle');
     jobs.handler.attempt.fail(new Error('no'));
@@ -441,8 +420,7 @@ describe('a backend that is away', () => {
   });
 
   it('does not keep the app from starting, and is opened once it is there', async () => {
-    const jobs = new FakeJobs();
-    open.push(jobs);
+    const jobs = idleJobs();
     jobs.backend.break('fails', 'open');
     await jobs.start();
     await jobs.clock.advance('1m');
@@ -457,7 +435,7 @@ describe('a backend that is away', () => {
 
 describe('what cannot be run', () => {
   it('is dead at once where its payload is not to be read', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.connection.call('', 1_000, (backend) =>
       backend.enqueue([
         { id: 'one', queue: 'mail', name: '', payload: Uint8Array.of(0xc1), due: { inMs: 0 }, priority: 0 },
@@ -470,7 +448,7 @@ describe('what cannot be run', () => {
   });
 
   it('is dead at once where it is too old', async () => {
-    const jobs = await started({ entries: [{ maxAgeMs: 60_000 }] });
+    const jobs = await startedJobs({ entries: [{ maxAgeMs: 60_000 }] });
     await jobs.enqueue({ id: 'late', due: { inMs: 60_001 } }, { id: 'fine', due: { inMs: 60_000 } });
     await jobs.clock.advance('2m');
     expect(await jobs.stored('late')).toMatchObject({ state: 'dead', cause: 'expired' });
@@ -479,7 +457,7 @@ describe('what cannot be run', () => {
   });
 
   it('fails, to be tried again elsewhere, where no handler has its name', async () => {
-    const jobs = await started({ entries: [{ name: 'welcome' }] });
+    const jobs = await startedJobs({ entries: [{ name: 'welcome' }] });
     await jobs.enqueue({ id: 'one', name: 'goodbye' }, { id: 'two', name: 'welcome' });
     expect(jobs.handler.attempts.map(({ job }) => job.id)).toEqual(['two']);
     expect(await jobs.stored('one')).toMatchObject({
@@ -490,8 +468,7 @@ describe('what cannot be run', () => {
   });
 
   it('is quarantined once the process has died of it three times (F25)', async () => {
-    const jobs = new FakeJobs();
-    open.push(jobs);
+    const jobs = idleJobs();
     await jobs.enqueue({ id: 'poison' });
     for (let death = 0; death < 3; death++) {
       const { signal } = new AbortController();
@@ -514,7 +491,7 @@ describe('what cannot be run', () => {
 
 describe('health', () => {
   it('is down while it lives and takes nothing that it should', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     jobs.backend.break('hangs', 'claim');
     await jobs.clock.advance('10s');
     await jobs.memory.enqueue([
@@ -532,7 +509,7 @@ describe('health', () => {
   });
 
   it('is well while the queue is paused, or empty', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.memory.pause('mail', true);
     await jobs.enqueue({ id: 'one' });
     await jobs.clock.advance('1h');
@@ -549,7 +526,7 @@ describe('health', () => {
 describe('many short jobs', () => {
   it('are claimed ahead, settled many at a time, and each once', async () => {
     let ran = 0;
-    const jobs = await started({ concurrency: 1, entries: [{ handle: () => void ran++ }] });
+    const jobs = await startedJobs({ concurrency: 1, entries: [{ handle: () => void ran++ }] });
     await jobs.enqueue(...Array.from({ length: 2_000 }, () => ({})));
     await vi.waitUntil(() => ran === 2_000);
     expect(ran).toBe(2_000);
@@ -562,7 +539,7 @@ describe('many short jobs', () => {
   it('are handed back, untouched, where a long one comes in between', async () => {
     const held: (() => void)[] = [];
     let ran = 0;
-    const jobs = await started({
+    const jobs = await startedJobs({
       concurrency: 1,
       entries: [
         {
@@ -590,7 +567,7 @@ describe('many short jobs', () => {
 describe('runOnce()', () => {
   it('runs one job and says how it ended, and that none was due', async () => {
     let fails = true;
-    const jobs = await started({
+    const jobs = await startedJobs({
       autoStart: false,
       entries: [
         {
@@ -612,8 +589,7 @@ describe('runOnce()', () => {
   });
 
   it('waits for the start', async () => {
-    const jobs = new FakeJobs({ autoStart: false, entries: [{ handle: () => {} }] });
-    open.push(jobs);
+    const jobs = idleJobs({ autoStart: false, entries: [{ handle: () => {} }] });
     await jobs.enqueue({ id: 'one' });
     const ran = jobs.consumer.runOnce();
     await jobs.clock.advance('1m');
@@ -623,15 +599,14 @@ describe('runOnce()', () => {
   });
 
   it('rejects where the backend cannot be asked', async () => {
-    const jobs = await started({ autoStart: false });
+    const jobs = await startedJobs({ autoStart: false });
     jobs.backend.break('fails', 'claim');
     const error: unknown = await jobs.consumer.runOnce().catch((thrown: unknown) => thrown);
     expect(isWorkError(error, 'JOB_BACKEND_UNAVAILABLE')).toBe(true);
   });
 
   it('rejects where the start does not come any more, and while everything stops', async () => {
-    const jobs = new FakeJobs({ autoStart: false, entries: [{ handle: () => {} }] });
-    open.push(jobs);
+    const jobs = idleJobs({ autoStart: false, entries: [{ handle: () => {} }] });
     const early = jobs.consumer.runOnce();
     const refused = early.catch((error: unknown) => error);
     await jobs.pool.stop();
@@ -643,7 +618,7 @@ describe('runOnce()', () => {
   });
 
   it('hands back a job that comes when everything stops', async () => {
-    const jobs = await started({ autoStart: false, entries: [{ handle: () => {} }] });
+    const jobs = await startedJobs({ autoStart: false, entries: [{ handle: () => {} }] });
     await jobs.enqueue({ id: 'one' });
     const original = jobs.memory.claim.bind(jobs.memory);
     let goOn = (): void => {};
@@ -665,7 +640,7 @@ describe('runOnce()', () => {
   });
 
   it('settles where its job is left behind', async () => {
-    const jobs = await started({ autoStart: false, obedient: false });
+    const jobs = await startedJobs({ autoStart: false, obedient: false });
     await jobs.enqueue({ id: 'one' });
     const ran = jobs.consumer.runOnce();
     await jobs.clock.settle();
@@ -679,7 +654,7 @@ describe('runOnce()', () => {
 
 describe('what a review has found', () => {
   it('one settlement that the backend refuses does not stop the others', async () => {
-    const jobs = await started({ concurrency: 5 });
+    const jobs = await startedJobs({ concurrency: 5 });
     await jobs.enqueue(...Array.from({ length: 5 }, (_, index) => ({ id: `job-${index}` })));
     const original = jobs.memory.settle.bind(jobs.memory);
     vi.spyOn(jobs.memory, 'settle').mockImplementation((queue, settlements, thenClaim) => {
@@ -702,7 +677,7 @@ describe('what a review has found', () => {
 
   it('a codec that gives no bytes for a result or for progress harms its own job only', async () => {
     const codec = { name: 'odd', encode: () => 'no bytes' as never, decode: () => undefined };
-    const jobs = await started({ codec, entries: [{ keepCompletedMs: 60_000 }] });
+    const jobs = await startedJobs({ codec, entries: [{ keepCompletedMs: 60_000 }] });
     await jobs.enqueue({ id: 'one' });
     expect(() => jobs.handler.attempt.ctx.progress(1)).toThrow('gave no Uint8Array');
     jobs.handler.attempt.succeed('done');
@@ -711,7 +686,7 @@ describe('what a review has found', () => {
   });
 
   it('is well while it lives by what settlements bring, after one claim has failed', async () => {
-    const jobs = await started({ concurrency: 1 });
+    const jobs = await startedJobs({ concurrency: 1 });
     jobs.backend.break('fails', 'claim');
     await jobs.clock.advance('6s');
     jobs.backend.mend();
@@ -729,7 +704,7 @@ describe('what a review has found', () => {
   });
 
   it('what a settlement brings when nobody waits for it any more goes back', async () => {
-    const jobs = await started({ concurrency: 1 });
+    const jobs = await startedJobs({ concurrency: 1 });
     await jobs.enqueue({ id: 'a' }, { id: 'b' });
     const original = jobs.memory.settle.bind(jobs.memory);
     let answer = (): void => {};
@@ -750,7 +725,7 @@ describe('what a review has found', () => {
   it('claims nothing ahead where there are limits', async () => {
     let ran = 0;
     const limits = { rate: { limit: 1_000, periodMs: 1_000 } };
-    const jobs = await started({ concurrency: 1, limits, entries: [{ handle: () => void ran++ }] });
+    const jobs = await startedJobs({ concurrency: 1, limits, entries: [{ handle: () => void ran++ }] });
     const claim = vi.spyOn(jobs.memory, 'claim');
     const settle = vi.spyOn(jobs.memory, 'settle');
     await jobs.enqueue(...Array.from({ length: 200 }, () => ({})));
@@ -765,7 +740,7 @@ describe('what a review has found', () => {
 
 describe('the connection to the backend', () => {
   it('is closed once more where it opens while it is being closed', async () => {
-    const jobs = idle();
+    const jobs = idleJobs();
     const calls: string[] = [];
     let opened = (): void => {};
     vi.spyOn(jobs.backend, 'open').mockImplementation(
@@ -784,7 +759,7 @@ describe('the connection to the backend', () => {
   });
 
   it('is opened anew where it never answers', async () => {
-    const jobs = idle();
+    const jobs = idleJobs();
     jobs.backend.break('hangs', 'open');
     jobs.connection.open();
     await jobs.clock.advance('35s');
@@ -795,16 +770,18 @@ describe('the connection to the backend', () => {
   });
 
   it('is given up where it was told what cannot be meant', async () => {
-    const jobs = idle();
+    const jobs = idleJobs();
     const invalid = { owner: 'x', option: 'namespace', given: 'shop', accepted: '{shop}', cure: 'Do.' };
     vi.spyOn(jobs.backend, 'open').mockRejectedValue(new InvalidOptionError(invalid));
-    jobs.connection.open();
+    // Told why, and not that it is closed: also one that waited for it.
+    const early = jobs.connection.call('', 1_000, () => Promise.resolve()).catch((error: unknown) => error);
     await jobs.clock.advance('1m');
+    expect(String(await early)).toContain('namespace');
     await expect(jobs.connection.call('', 1_000, () => Promise.resolve())).rejects.toThrow('namespace');
   });
 
   it('ends calls that are under way, and leaves no timer, when it is closed', async () => {
-    const jobs = idle();
+    const jobs = idleJobs();
     jobs.connection.open();
     await jobs.clock.settle();
     jobs.backend.break('hangs', 'enqueue');

@@ -1,8 +1,8 @@
 import { getEventListeners } from 'node:events';
 import { stressStartStop } from 'nestjs-worker/testing';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { JobContext } from '../../lib/jobs/job.js';
-import { FakeJobs, type FakeJobsOptions } from '../support/fake-jobs.js';
+import { idleJobs, startedJobs } from '../support/fake-jobs.js';
 import { unhandledDuring } from '../support/fake-queue.js';
 import { seeded } from '../support/fake-pool.js';
 import { heapUsed } from '../support/heap.js';
@@ -12,27 +12,6 @@ import { heapUsed } from '../support/heap.js';
 
 const day = 86_400_000;
 const { signal } = new AbortController();
-
-let open: FakeJobs[] = [];
-afterEach(async () => {
-  for (const jobs of open) {
-    await jobs.close();
-    if (jobs.clock.pending > 0) throw new Error(`${jobs.clock.pending} timers are left`);
-  }
-  open = [];
-});
-
-function idle(options?: FakeJobsOptions): FakeJobs {
-  const jobs = new FakeJobs(options);
-  open.push(jobs);
-  return jobs;
-}
-
-async function started(options?: FakeJobsOptions): Promise<FakeJobs> {
-  const jobs = idle(options);
-  await jobs.start();
-  return jobs;
-}
 
 // Thrown on purpose: what user code may throw.
 const raise = (thrown: unknown): never => {
@@ -46,7 +25,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
   it.each([1, 2, 3])('F9: any number of starts, stops and jobs lose no job, seed %i', async (seed) => {
     const random = seeded(seed);
     let ran = 0;
-    const jobs = idle({
+    const jobs = idleJobs({
       concurrency: 3,
       entries: [
         {
@@ -91,7 +70,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
 
   it('F12: ten thousand deletions at once reach every handler', async () => {
     const count = 10_000;
-    const jobs = await started({ concurrency: count });
+    const jobs = await startedJobs({ concurrency: count });
     await jobs.enqueue(...Array.from({ length: count }, () => ({})));
     // They begin a hundred in each turn of the event loop.
     await vi.waitUntil(() => jobs.handler.running === count, { timeout: 10_000 });
@@ -105,7 +84,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
   it.each(['claim', 'extend', 'settle', 'counts'] as const)(
     'F13: the loop that calls %s() goes on after it has thrown',
     async (call) => {
-      const jobs = await started();
+      const jobs = await startedJobs();
       await jobs.enqueue({ id: 'one' });
       const original = jobs.memory[call].bind(jobs.memory);
       const broken = vi.spyOn(jobs.memory, call as 'claim').mockImplementationOnce(() => {
@@ -125,7 +104,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
 
   it('F16: a thousand failures at once are not tried again at once', async () => {
     const backoff = { initialMs: 10_000, factor: 2, maxMs: 60_000, jitter: 0.5 };
-    const jobs = await started({
+    const jobs = await startedJobs({
       concurrency: 1_000,
       entries: [{ backoff, handle: () => Promise.reject(new Error('no')) }],
     });
@@ -148,7 +127,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
 
   it('F18: a hundred thousand jobs leave nothing behind', async () => {
     let ran = 0;
-    const jobs = await started({ concurrency: 50, entries: [{ handle: () => void ran++ }] });
+    const jobs = await startedJobs({ concurrency: 50, entries: [{ handle: () => void ran++ }] });
     jobs.events.stop();
     const run = async (count: number): Promise<void> => {
       const before = ran;
@@ -168,7 +147,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
 
   it('F19: the shutdown signal is listened to by as many as run, and no more', async () => {
     const contexts: JobContext[] = [];
-    const jobs = await started({
+    const jobs = await startedJobs({
       concurrency: 10,
       entries: [
         {
@@ -187,7 +166,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
   });
 
   it("F23: an AbortError of the handler's own is a failure", async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });
     jobs.handler.attempt.fail(new DOMException('This operation was aborted', 'AbortError'));
     await jobs.clock.settle();
@@ -195,7 +174,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
   });
 
   it('F26: ten thousand jobs of a process that died do not hold up those behind them', async () => {
-    const jobs = idle({ concurrency: 100, entries: [{ handle: (job) => void ran.push(job.id) }] });
+    const jobs = idleJobs({ concurrency: 100, entries: [{ handle: (job) => void ran.push(job.id) }] });
     const ran: string[] = [];
     for (let batch = 0; batch < 10; batch++) {
       await jobs.enqueue(...Array.from({ length: 1_000 }, () => ({})));
@@ -217,7 +196,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
   });
 
   it('F31: a job is due in thirty days, and not at once', async () => {
-    const jobs = idle();
+    const jobs = idleJobs();
     await jobs.enqueue({ due: { inMs: 30 * day } });
     await jobs.clock.advance(30 * day - 1);
     await jobs.start();
@@ -229,7 +208,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
 
   it('F31: attempts without end never overflow', async () => {
     const backoff = { initialMs: 1_000, factor: 1.6, maxMs: 60_000, jitter: 0 };
-    const jobs = await started({
+    const jobs = await startedJobs({
       entries: [{ maxAttempts: Infinity, backoff, handle: () => Promise.reject(new Error('no')) }],
     });
     await jobs.enqueue({ id: 'one' });
@@ -248,7 +227,7 @@ describe('the failure modes of this field (pitfalls 7), for jobs', () => {
     ['throws what throws when it is looked at', () => raise(hostile)],
     ['answers a thenable that throws', () => thenable],
   ])('F33: a handler that %s fails its job once, and nothing else', async (_, handle) => {
-    const jobs = await started({ entries: [{ maxAttempts: 1, handle }] });
+    const jobs = await startedJobs({ entries: [{ maxAttempts: 1, handle }] });
     const unhandled = await unhandledDuring(async () => {
       await jobs.enqueue({ id: 'one' });
       await jobs.clock.settle();

@@ -1,6 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { ClaimedJob, JobBackend } from '../../lib/jobs/job-backend.js';
-import { FakeJobs, type FakeJobsOptions } from '../support/fake-jobs.js';
+import { idleJobs, startedJobs } from '../support/fake-jobs.js';
 
 // The defects of gocraft/work v2, one by one: see the table of its rows W1 to W15. Those that are Redis's own are in
 // test/integrations/redis.
@@ -8,36 +8,18 @@ import { FakeJobs, type FakeJobsOptions } from '../support/fake-jobs.js';
 const { signal } = new AbortController();
 const month = 30 * 86_400_000;
 
-let open: FakeJobs[] = [];
-afterEach(async () => {
-  for (const jobs of open) await jobs.close();
-  open = [];
-});
-
-function idle(options?: FakeJobsOptions): FakeJobs {
-  const jobs = new FakeJobs(options);
-  open.push(jobs);
-  return jobs;
-}
-
-async function started(options?: FakeJobsOptions): Promise<FakeJobs> {
-  const jobs = idle(options);
-  await jobs.start();
-  return jobs;
-}
-
 const claim = (backend: JobBackend, limit = 1, leaseMs = 1_000): Promise<readonly ClaimedJob[]> =>
   backend.claim('mail', { limit, prefetch: 0, leaseMs, waitMs: 0, signal });
 
 it('W1: a running job is no delayed one', async () => {
-  const jobs = await started();
+  const jobs = await startedJobs();
   await jobs.enqueue({}, { due: { inMs: month } });
   expect(await jobs.counts()).toMatchObject({ active: 1, ready: 0, scheduled: 1 });
   jobs.handler.attempt.succeed();
 });
 
 it('W2: who has lost its claim settles nothing', async () => {
-  const jobs = idle();
+  const jobs = idleJobs();
   await jobs.enqueue({ id: 'one' });
   const [late] = await claim(jobs.memory);
   await jobs.clock.advance(1_001);
@@ -53,7 +35,7 @@ it('W2: who has lost its claim settles nothing', async () => {
 });
 
 it('W3: a job that is deleted while it runs stays deleted, and its handler is told', async () => {
-  const jobs = await started({ obedient: false });
+  const jobs = await startedJobs({ obedient: false });
   await jobs.enqueue({ id: 'one' });
   jobs.handler.attempt.ctx.progress('half');
   await jobs.memory.delete('mail', ['one']);
@@ -67,7 +49,7 @@ it('W3: a job that is deleted while it runs stays deleted, and its handler is to
 });
 
 it('W4: a retry that cannot be written is said, and written in the end', async () => {
-  const jobs = await started();
+  const jobs = await startedJobs();
   await jobs.enqueue({ id: 'one' });
   jobs.backend.break('fails', 'settle');
   jobs.handler.attempt.fail(new Error('no'));
@@ -81,7 +63,7 @@ it('W4: a retry that cannot be written is said, and written in the end', async (
 });
 
 it('W5: a dead backend is not asked in a hot loop', async () => {
-  const jobs = await started();
+  const jobs = await startedJobs();
   jobs.backend.break('fails', 'claim');
   await jobs.clock.advance('10s');
   // The first claim, and the backoff from 100 ms on, doubled each time.
@@ -89,7 +71,7 @@ it('W5: a dead backend is not asked in a hot loop', async () => {
 });
 
 it.each([1_000, 1_001, 1_999])('W6: a lease of %d ms is one of that length', async (leaseMs) => {
-  const jobs = idle();
+  const jobs = idleJobs();
   await jobs.enqueue({ id: 'one' });
   const [job] = await claim(jobs.memory, 10, leaseMs);
   expect(job!.leaseEndsAt - job!.claimedAt).toBe(leaseMs);
@@ -101,7 +83,7 @@ it.each([1_000, 1_001, 1_999])('W6: a lease of %d ms is one of that length', asy
 });
 
 it('W7: a stop takes no attempt', async () => {
-  const jobs = await started();
+  const jobs = await startedJobs();
   await jobs.enqueue({ id: 'one' });
   const stopped = jobs.pool.stop();
   await jobs.clock.advance('25s');
@@ -113,7 +95,7 @@ describe('W8: a limit over all processes', () => {
   const limits = { concurrency: 3 };
 
   it('lets exactly so many run, also where each takes longer than its lease', async () => {
-    const jobs = await started({ concurrency: 5, limits });
+    const jobs = await startedJobs({ concurrency: 5, limits });
     await jobs.enqueue(...Array.from({ length: 10 }, () => ({})));
     expect(jobs.handler.running).toBe(3);
     expect(
@@ -133,7 +115,7 @@ describe('W8: a limit over all processes', () => {
   });
 
   it('leaks no place where a holder dies, or is late', async () => {
-    const jobs = idle();
+    const jobs = idleJobs();
     await jobs.enqueue(...Array.from({ length: 10 }, () => ({})));
     const take = (): Promise<readonly ClaimedJob[]> =>
       jobs.memory.claim('mail', { limit: 10, prefetch: 0, leaseMs: 1_000, limits, waitMs: 0, signal });
@@ -154,7 +136,7 @@ describe('W9: a unique key', () => {
   const unique = { key: 'welcome:42' };
 
   it('holds nothing back where its job was not stored', async () => {
-    const jobs = idle();
+    const jobs = idleJobs();
     jobs.backend.break('fails', 'enqueue');
     await expect(jobs.enqueue({ id: 'one', unique })).rejects.toThrow('connection lost');
     jobs.backend.mend();
@@ -162,7 +144,7 @@ describe('W9: a unique key', () => {
   });
 
   it('tells whose it is, until that one has ended', async () => {
-    const jobs = await started();
+    const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one', unique });
     expect(await jobs.enqueue({ id: 'two', unique })).toEqual([{ kind: 'duplicate', id: 'one' }]);
     jobs.handler.attempt.fail(new Error('no'));
@@ -177,7 +159,7 @@ describe('W9: a unique key', () => {
 });
 
 it('W10: an unknown job is unknown, and of two with one id there is one', async () => {
-  const jobs = idle();
+  const jobs = idleJobs();
   expect(await jobs.stored('nobody')).toBeUndefined();
   const twice = await Promise.all([jobs.enqueue({ id: 'one' }), jobs.enqueue({ id: 'one' })]);
   expect(twice.flat().map(({ kind }) => kind)).toEqual(['enqueued', 'exists']);
@@ -185,14 +167,14 @@ it('W10: an unknown job is unknown, and of two with one id there is one', async 
 });
 
 it('W13: the age of the oldest is a length of time by the clock of the backend', async () => {
-  const jobs = idle();
+  const jobs = idleJobs();
   await jobs.enqueue({}, { due: { inMs: 5_000 } });
   await jobs.clock.advance('20s');
   expect(await jobs.counts()).toMatchObject({ ready: 2, oldestReadyAgeMs: 20_000 });
 });
 
 it('W14: what is given up on is kept, with its error, and can be tried again', async () => {
-  const jobs = await started({ entries: [{ maxAttempts: 1 }] });
+  const jobs = await startedJobs({ entries: [{ maxAttempts: 1 }] });
   await jobs.enqueue({ id: 'one' });
   jobs.handler.attempt.fail(new Error('the printer is out of paper'));
   await jobs.clock.settle();
@@ -206,7 +188,7 @@ it('W14: what is given up on is kept, with its error, and can be tried again', a
 });
 
 it('W15: success at the last attempt is success, and the last error is the one of the handler', async () => {
-  const jobs = await started({ entries: [{ maxAttempts: 2 }] });
+  const jobs = await startedJobs({ entries: [{ maxAttempts: 2 }] });
   await jobs.enqueue({ id: 'one' }, { id: 'two' });
   const [one, two] = jobs.handler.attempts;
   one!.fail(new Error('first'));

@@ -1,5 +1,6 @@
 import { WorkerPool } from 'nestjs-worker';
 import { type EventRecorder, FakeClock, recordEvents } from 'nestjs-worker/testing';
+import { onTestFinished } from 'vitest';
 import type { ConsumerOptions } from '../../lib/jobs/consumer-options.js';
 import type {
   EnqueueAnswer,
@@ -219,3 +220,20 @@ const plainOptions: ConsumerOptions = {
   notConsumingAfterMs: 60_000,
   autoStart: true,
 };
+
+/** A consumer that has not started. It is closed after the test, and is to leave no timer then. */
+export function idleJobs(options?: FakeJobsOptions): FakeJobs {
+  const jobs = new FakeJobs(options);
+  onTestFinished(async () => {
+    await jobs.close();
+    if (jobs.clock.pending > 0) throw new Error(`${jobs.clock.pending} timers are left`);
+  });
+  return jobs;
+}
+
+/** The same, started. */
+export async function startedJobs(options?: FakeJobsOptions): Promise<FakeJobs> {
+  const jobs = idleJobs(options);
+  await jobs.start();
+  return jobs;
+}

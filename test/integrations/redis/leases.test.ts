@@ -98,9 +98,10 @@ describe('the thread that renews leases', () => {
     expect(await handle.complete(jobs[2]!)).toEqual([true]);
   });
 
-  it('says that they are lost when Redis cannot be reached, before they are over', async () => {
+  /** A job under a lease of 1.2 s that a thread renews, until nothing gets through to Redis any more. */
+  async function heldBehindHole(commandTimeout: number) {
     const hole = await BlackHole.before(redis.server.port);
-    const handle = redis.closedHandle({ url: hole.url, commandTimeout: 200 });
+    const handle = redis.closedHandle({ url: hole.url, commandTimeout });
     await handle.open();
     const lost: string[] = [];
     const leaseMs = 1_200;
@@ -114,6 +115,11 @@ describe('the thread that renews leases', () => {
     const job = await handle.claimOne({ leaseMs });
     keeper.hold([job]);
     await renewed(handle, job);
+    return { hole, job, lost, leaseMs };
+  }
+
+  it('says that they are lost when Redis cannot be reached, before they are over', async () => {
+    const { hole, job, lost, leaseMs } = await heldBehindHole(200);
     const since = performance.now();
     hole.open();
     await vi.waitUntil(() => lost.length > 0, { timeout: 5_000 });
@@ -122,21 +128,7 @@ describe('the thread that renews leases', () => {
   });
 
   it('says so in time also when its call hangs for longer than the lease', async () => {
-    const hole = await BlackHole.before(redis.server.port);
-    const handle = redis.closedHandle({ url: hole.url, commandTimeout: 30_000 });
-    await handle.open();
-    const lost: string[] = [];
-    const leaseMs = 1_200;
-    const onLost = (jobs: readonly ClaimedJob[]): void => void lost.push(...jobs.map(({ id }) => id));
-    const keeper = handle.backend.keepLeases!({ queue, leaseMs, blockedLimitMs: 60_000, onLost });
-    onTestFinished(async () => {
-      await handle.backend.close();
-      await hole.close();
-    });
-    await handle.add({});
-    const job = await handle.claimOne({ leaseMs });
-    keeper.hold([job]);
-    await renewed(handle, job);
+    const { hole, job, lost, leaseMs } = await heldBehindHole(30_000);
     const since = performance.now();
     hole.open();
     await vi.waitUntil(() => lost.length > 0, { timeout: 5_000, interval: 5 });

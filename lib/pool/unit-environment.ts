@@ -4,32 +4,33 @@ import {
   composeMiddlewares,
   type Handler,
   type LogFields,
+  type LogLevel,
   type Middleware,
   type MiddlewareFunction,
 } from '../execution/index.js';
-import type { Pool } from '../pool/index.js';
+import type { Pool } from './pool.js';
 
-/** What tasks need from the one who owns their queue. */
-export interface TaskEnvironment extends AttemptEnvironment {
+type Middlewares = readonly (Middleware | MiddlewareFunction)[];
+
+/** What single tasks and jobs need from the pool. */
+export interface UnitEnvironment extends AttemptEnvironment {
   generateId(): string;
   /** Runs `fn` outside of any request's or attempt's async context. */
   inScope<Result>(fn: () => Result): Result;
   /** User code failed beside the work: reported once, and of no consequence to it. */
   report(what: string, error: unknown, fields?: LogFields): void;
+  say(level: LogLevel, message: string, fields?: LogFields): void;
   /** Whether anybody wants events of that type. */
   wants(type: WorkEvent['type']): boolean;
-  /** All middlewares around `run`, or `run` itself where there are none. */
-  around(run: Handler): Handler;
+  /** All middlewares around `run`, `own` innermost; `run` itself where there are none. */
+  around(run: Handler, own?: Middlewares): Handler;
 }
 
 /**
- * What a pool gives to tasks, read when it is needed: the options of an app's pool are known later than its queues are
- * made. `middlewares` are those around the tasks, inside of the integrations'.
+ * What a pool gives to tasks and jobs, read when it is needed: the options of an app's pool are known later than its
+ * queues are made. `middlewares` are those of the pool's options and the queue, inside of the integrations'.
  */
-export function environmentOf(
-  pool: Pool,
-  middlewares: () => readonly (Middleware | MiddlewareFunction)[],
-): TaskEnvironment {
+export function unitEnvironmentOf(pool: Pool, middlewares: () => Middlewares): UnitEnvironment {
   return {
     get clock() {
       return pool.clock;
@@ -48,6 +49,7 @@ export function environmentOf(
     generateId: () => pool.generateId(),
     inScope: (fn) => pool.inScope(fn),
     report: (what, error, fields) => pool.report(what, error, fields),
-    around: (run) => composeMiddlewares([...pool.around, ...middlewares()], run),
+    say: (level, message, fields) => pool.say(level, message, fields),
+    around: (run, own = []) => composeMiddlewares([...pool.around, ...middlewares(), ...own], run),
   };
 }
