@@ -68,6 +68,7 @@ export {
   type CountOptions,
   type DeadCause,
   deathDecayMs,
+  countedDeaths,
   deathsAt,
   type DeleteAnswer,
   DiscardJob,

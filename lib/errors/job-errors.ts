@@ -99,13 +99,18 @@ export class EnqueueError extends WorkError {
   readonly statusCode = 503;
   readonly status = 503;
   readonly expose = false;
+  /**
+   * How many other jobs of the same `enqueueMany()` are known to be stored, now or before; those that a unique key held
+   * back are not. 0 where a job was enqueued by itself.
+   */
+  readonly stored: number;
 
   constructor(
     queue: string,
     /** Of the jobs that may or may not have been stored. */
     readonly ids: readonly string[],
     why: string,
-    options?: ErrorOptions,
+    options: ErrorOptions & { readonly stored?: number | undefined } = {},
   ) {
     const which = ids.length === 1 ? `job ${ids[0]}` : `${ids.length} jobs (${ids[0]} …)`;
     super(
@@ -113,6 +118,7 @@ export class EnqueueError extends WorkError {
         'the same id: as long as it is stored, it is not stored again.',
       options,
     );
+    this.stored = options.stored ?? 0;
   }
 
   /** Of the one job, or the first. */

@@ -59,7 +59,7 @@ export async function enqueueEach<Payload>(
     const unknown = failed.flatMap(({ error }) => (isWorkError(error, 'JOB_ENQUEUE_FAILED') ? [error] : []));
     if (unknown.length === 0) throw failed[0]!.error;
     const ids = unknown.flatMap((error) => (error as unknown as EnqueueError).ids);
-    throw enqueuer.failure(ids, unknown[0]!.cause, knownToBeStored(enqueued.length));
+    throw enqueuer.failureOfMany(ids, unknown[0]!.cause, enqueued);
   }
   return enqueued;
 }
@@ -97,7 +97,7 @@ class BatchSender {
   async end(): Promise<EnqueuedJob[]> {
     const answers = (await Promise.all(this.#sent)).flatMap((batch) => batch ?? []);
     if (!this.hasFailed) return answers;
-    throw this.#enqueuer.failure(this.#unknown, this.#firstError, knownToBeStored(answers.length));
+    throw this.#enqueuer.failureOfMany(this.#unknown, this.#firstError, answers);
   }
 
   async #send(jobs: readonly NewJob[]): Promise<readonly EnqueuedJob[] | undefined> {
@@ -143,10 +143,6 @@ async function makeJobs<Payload>(
     }
   }
   return { jobs, refused };
-}
-
-function knownToBeStored(count: number): string {
-  return ` (${count} jobs of the same enqueueMany() are known to be stored)`;
 }
 
 /** Says in an error of ours which one it is about. */

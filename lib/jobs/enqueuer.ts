@@ -92,9 +92,15 @@ export class Enqueuer {
   }
 
   /** What whoever wanted `ids` stored is told when that has failed. */
-  failure(ids: readonly string[], error: unknown, more = ''): EnqueueError {
-    const why = toErrorInfo(error).message.replace(/\.$/, '') + more;
-    return new EnqueueError(this.#queue, ids, why, { cause: error });
+  failure(ids: readonly string[], error: unknown): EnqueueError {
+    return new EnqueueError(this.#queue, ids, reasonOf(error), { cause: error });
+  }
+
+  /** The same for `ids` of many, of which the answered ones came to something. */
+  failureOfMany(ids: readonly string[], error: unknown, answered: readonly EnqueuedJob[]): EnqueueError {
+    const stored = answered.filter(({ status }) => status !== 'duplicate').length;
+    const why = `${reasonOf(error)} (${stored} jobs of the same enqueueMany() are known to be stored)`;
+    return new EnqueueError(this.#queue, ids, why, { cause: error, stored });
   }
 
   /** Resolves once nothing is under way any more, which takes no longer than enqueueing may. */
@@ -169,4 +175,9 @@ export class Enqueuer {
   #elapsedSince(time: number): number {
     return this.#connection.pool.clock.monotonic() - time;
   }
+}
+
+/** To be gone on with in a sentence. */
+function reasonOf(error: unknown): string {
+  return toErrorInfo(error).message.replace(/\.$/, '');
 }

@@ -1,3 +1,4 @@
+export type { AroundEnqueueing, EnqueueCall } from './around-enqueueing.js';
 export { CancelJob, DiscardJob, SnoozeJob } from './control-flow.js';
 export {
   type BlockingClaimOptions,
@@ -7,6 +8,7 @@ export {
   type CountOptions,
   type DeadCause,
   deathDecayMs,
+  countedDeaths,
   deathsAt,
   type DeleteAnswer,
   type EnqueueAnswer,

@@ -21,13 +21,15 @@ export interface JobBackend {
   enqueue(jobs: readonly NewJob[]): Promise<readonly EnqueueAnswer[]>;
   /**
    * Hands out jobs that are due, the one that has been due for longest first, each under a new token that is held
-   * for `leaseMs`. One whose lease was lost has been due since then, or since it was due before. Where none can be had it waits, and answers as soon as one can, or with none after `waitMs`
-   * or when `signal` aborts. What comes after the abort goes back as if it had never been claimed.
+   * for `leaseMs`. One whose lease was lost has been due since then, or since it was due before. Where none can be had
+   * it waits, and answers as soon as one can, or with none after `waitMs` or when `signal` aborts. What comes after the
+   * abort goes back as if it had never been claimed.
    */
   claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]>;
   /**
    * Holds jobs for longer; `false` for one whose token no longer holds. A lease that is over may be held on to until
-   * somebody else has claimed the job, or the limits of its claim leave no place for it any more.
+   * somebody else has claimed the job, or the limits of its claim leave no place for it any more. Whoever comes after
+   * that, here or in `settle()`, has not died: its death is taken back, and its attempt is `lost`.
    */
   extend(queue: string, extensions: readonly Extension[]): Promise<readonly boolean[]>;
   /** Ends claims; `thenClaim` takes new ones in the same round trip, without waiting for any. */
@@ -47,7 +49,10 @@ export interface JobBackend {
   pause(queue: string, paused: boolean): Promise<void>;
   /** How queues stand. A queue that nobody has used yet stands at nothing. */
   counts(queues: readonly string[], options: CountOptions): Promise<readonly QueueCounts[]>;
-  /** Renews leases where a blocked event loop does not stop it. A backend that cannot has none. */
+  /**
+   * Renews leases where a blocked event loop does not stop it. A backend that cannot has none. Called once it is open and
+   * before the first claim, so that what is to renew them may begin by then; what it takes to begin must hold up nobody.
+   */
   keepLeases?(options: LeaseKeeperOptions): LeaseKeeper;
 }
 
@@ -164,7 +169,7 @@ export interface JobAttempt {
   readonly attempt: number;
   readonly startedAt: number;
   readonly endedAt: number;
-  readonly outcome: 'failed' | 'timed-out' | 'cancelled' | 'snoozed' | 'died';
+  readonly outcome: 'failed' | 'timed-out' | 'cancelled' | 'snoozed' | 'died' | 'lost';
   readonly error?: string | undefined;
 }
 
@@ -184,7 +189,10 @@ export interface StoredJob {
   readonly dueAt: number;
   /** Attempts that have failed. */
   readonly failures: number;
-  /** How often it was running when its process died; one is forgotten for each hour without another. */
+  /**
+   * How often it was running when its process died: nobody has heard of it since, by its token, in `extend()` or
+   * `settle()`. One is forgotten for each hour without another.
+   */
   readonly deaths: number;
   readonly lastError?: string | undefined;
   /** Its latest attempts that did not complete it, the oldest first; 20 at most. */
@@ -224,12 +232,12 @@ export type Settlement = { readonly job: ClaimedJob } & (
       /** For how long it is kept; 0: it is gone at once. */
       readonly keepMs: number;
     }
-  /** Due again in `delayMs`. */
+  /** Due again in `delayMs`. Without an attempt, none was made. */
   | {
       readonly kind: 'scheduled';
       readonly delayMs: number;
       readonly failures: number;
-      readonly attempt: JobAttempt;
+      readonly attempt?: JobAttempt | undefined;
     }
   /** As if it had never been claimed: due when it was, with its attempts. */
   | { readonly kind: 'released'; readonly attempt?: JobAttempt | undefined }
@@ -317,7 +325,12 @@ export interface LeaseKeeperOptions {
 
 /** Renews the leases of what it is told to hold. */
 export interface LeaseKeeper {
-  hold(jobs: readonly ClaimedJob[]): void;
+  /**
+   * `heldForMs`: how long ago their claim was sent, in milliseconds, by the monotonic clock of whoever sent it. No lease
+   * has begun before that, so one is good for `leaseMs` less that time, and is never to be believed longer. It is a length
+   * of time and not a point in it, since a keeper may count by another clock, such as that of its thread.
+   */
+  hold(jobs: readonly ClaimedJob[], heldForMs: number): void;
   /** From now on they are somebody else's to renew, or settled. */
   letGo(jobs: readonly ClaimedJob[]): void;
   close(): Promise<void>;
@@ -327,6 +340,17 @@ export interface LeaseKeeper {
 export const historyLimit = 20;
 /** A death is forgotten after so long without another. */
 export const deathDecayMs = 3_600_000;
+
+/** How many deaths count at `now`, of those that were at `times`. */
+export function countedDeaths(now: number, times: readonly number[]): number {
+  let deaths = 0;
+  let diedAt = 0;
+  for (const time of times) {
+    deaths = deathsAt(time, deaths, diedAt) + 1;
+    diedAt = time;
+  }
+  return deathsAt(now, deaths, diedAt);
+}
 
 /** How many deaths count at `now`, of `deaths` the last of which was at `diedAt`. */
 export function deathsAt(now: number, deaths: number, diedAt: number): number {

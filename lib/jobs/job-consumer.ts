@@ -77,6 +77,7 @@ export class JobConsumer implements Child {
     this.runner.onTook = () => this.#intake.works();
     this.runner.claimsAlone = () => this.#intake.claimsAlone;
     this.runner.onStandstill = () => this.#endIfDone();
+    this.runner.hasClaimMiddlewares = middlewares.some(isClaimMiddleware);
     this.#watch = new ConsumptionWatch(connection, options, () => this.runner.hungrySince);
   }
 

@@ -22,7 +22,7 @@ export class JobEvents {
     this.#emit({ type: 'started', attempt, maxAttempts, restart: attempt > 1, ...this.#stamp(run) });
   }
 
-  ended(run: JobRun, outcome: JobOutcome, settlement: Settlement | undefined, durationMs: number): void {
+  ended(run: JobRun, outcome: JobOutcome, settlement: Settlement, durationMs: number): void {
     switch (outcome.kind) {
       case 'succeeded':
         if (!this.#environment.wants('succeeded')) return;
@@ -62,11 +62,11 @@ export class JobEvents {
     });
   }
 
-  #failed(run: JobRun, error: unknown, settlement: Settlement | undefined, durationMs: number): void {
+  #failed(run: JobRun, error: unknown, settlement: Settlement, durationMs: number): void {
     if (!this.#environment.wants('failed')) return;
     const abortedFor = run.context.abortedFor?.reason;
     const retry =
-      settlement?.kind === 'scheduled'
+      settlement.kind === 'scheduled'
         ? { attempt: settlement.failures + 1, delayMs: settlement.delayMs }
         : undefined;
     this.#emit({

@@ -40,7 +40,11 @@ export interface JobQueueOptions {
   readonly lease?: Duration | undefined;
   /** How long the event loop may be blocked before the jobs are given back all the same. Default `'2m'`, or `lease`. */
   readonly blockedLimit?: Duration | undefined;
-  /** A job that was running when its process died so many times is not run again. `Infinity` is allowed. Default 3. */
+  /**
+   * A job that was running when its process died so many times is not run again. Of those that one death more would
+   * bring there, one runs at a time in a process, so that a job that kills its process takes none of them along.
+   * `Infinity` is allowed. With 1 there is no telling a bystander from the cause. Default 3.
+   */
   readonly quarantineAfter?: number | undefined;
   /** How long `enqueue()` may take before it rejects with `EnqueueError`. Default `'5s'`. */
   readonly enqueueTimeout?: Duration | undefined;

@@ -1,6 +1,7 @@
 import type { Duration } from '../clock/index.js';
 import { InvalidOptionError, JobHandlerNotFoundError } from '../errors/index.js';
 import { OptionReader } from '../execution/index.js';
+import { type AroundEnqueueing, enqueueWithin } from './around-enqueueing.js';
 import { enqueueEach, enqueueMany } from './enqueue-many.js';
 import {
   checkEnqueueMany,
@@ -54,6 +55,7 @@ export interface JobQueueParts {
   readonly connection: JobConnection;
   readonly options: ResolvedJobQueueOptions;
   readonly headerProviders: readonly HeaderProvider[];
+  readonly aroundEnqueueing: readonly AroundEnqueueing[];
 }
 
 /**
@@ -71,17 +73,19 @@ export class JobQueue<Payload = unknown> {
   readonly #options: ResolvedJobQueueOptions;
   readonly #maker: JobMaker;
   readonly #enqueuer: Enqueuer;
+  readonly #around: readonly AroundEnqueueing[];
   readonly #waits: JobWaits;
   /** `undefined` while it is not known what is behind a listed class. */
   #middlewares: readonly EnqueueMiddleware[] | undefined;
 
   /** @internal `JobsModule.registerQueue()` makes it. */
-  constructor({ connection, options, headerProviders }: JobQueueParts) {
+  constructor({ connection, options, headerProviders, aroundEnqueueing }: JobQueueParts) {
     this.name = options.name;
     this.#connection = connection;
     this.#options = options;
     this.#maker = new JobMaker(connection, options, this.handlers, headerProviders);
     this.#enqueuer = new Enqueuer(connection, options.name);
+    this.#around = aroundEnqueueing;
     this.#middlewares = options.middlewares.length === 0 ? [] : undefined;
     const { codec } = options.consumer;
     this.#waits = new JobWaits({
@@ -115,8 +119,9 @@ export class JobQueue<Payload = unknown> {
    */
   async enqueue(payload: Payload, options?: EnqueueOptions): Promise<EnqueuedJob> {
     const middlewares = this.#middlewares ?? this.#refuseEarly();
-    if (middlewares.length > 0) return this.#enqueueThrough(middlewares, payload, options);
-    return this.#enqueue(payload, options);
+    if (this.#around.length === 0) return this.#enqueueOne(middlewares, payload, options);
+    const call = { queue: this.name, name: options?.name, many: false };
+    return enqueueWithin(this.#around, call, () => this.#enqueueOne(middlewares, payload, options));
   }
 
   /**
@@ -124,7 +129,7 @@ export class JobQueue<Payload = unknown> {
    * may be given. Answers for each, in order. `options` are those of all jobs, or make those of each.
    *
    * Rejects as `enqueue()` does. What came before a job that is refused is stored, what comes after it is not; an
-   * `EnqueueError` has the ids of all jobs that may or may not be stored, and says how many are.
+   * `EnqueueError` has the ids of all jobs that may or may not be stored, and says in `stored` how many are.
    */
   async enqueueMany(
     payloads: Iterable<Payload> | AsyncIterable<Payload>,
@@ -132,16 +137,10 @@ export class JobQueue<Payload = unknown> {
   ): Promise<readonly EnqueuedJob[]> {
     const middlewares = this.#middlewares ?? this.#refuseEarly();
     checkEnqueueMany(this.name, payloads, options);
-    const optionsOf = typeof options === 'function' ? options : () => options;
-    if (middlewares.length > 0) {
-      const enqueue = (payload: Payload, index: number): Promise<EnqueuedJob> =>
-        this.enqueue(payload, optionsOf(payload, index));
-      return enqueueEach(payloads, enqueue, this.#enqueuer);
-    }
-    const makeJob = (payload: Payload, index: number): NewJob | Promise<NewJob> =>
-      this.#maker.make(payload, this.#maker.resolve(optionsOf(payload, index)));
-    const ofAll = typeof options === 'object' ? this.#maker.resolve(options).timeoutMs : undefined;
-    return enqueueMany(payloads, makeJob, ofAll ?? this.#options.enqueueTimeoutMs, this.#enqueuer);
+    if (this.#around.length === 0) return this.#enqueueAll(middlewares, payloads, options);
+    const name = typeof options === 'object' ? options.name : undefined;
+    const call = { queue: this.name, name, many: true };
+    return enqueueWithin(this.#around, call, () => this.#enqueueAll(middlewares, payloads, options));
   }
 
   /** What is stored of a job; `undefined` where nothing is, which also means that it has completed. */
@@ -246,6 +245,32 @@ export class JobQueue<Payload = unknown> {
   async close(): Promise<void> {
     this.#waits.close();
     await this.#enqueuer.idle();
+  }
+
+  #enqueueOne(
+    middlewares: readonly EnqueueMiddleware[],
+    payload: Payload,
+    options: EnqueueOptions | undefined,
+  ): Promise<EnqueuedJob> {
+    if (middlewares.length > 0) return this.#enqueueThrough(middlewares, payload, options);
+    return this.#enqueue(payload, options);
+  }
+
+  async #enqueueAll(
+    middlewares: readonly EnqueueMiddleware[],
+    payloads: Iterable<Payload> | AsyncIterable<Payload>,
+    options: Parameters<JobQueue<Payload>['enqueueMany']>[1],
+  ): Promise<readonly EnqueuedJob[]> {
+    const optionsOf = typeof options === 'function' ? options : () => options;
+    if (middlewares.length > 0) {
+      const enqueue = async (payload: Payload, index: number): Promise<EnqueuedJob> =>
+        this.#enqueueThrough(middlewares, payload, optionsOf(payload, index));
+      return enqueueEach(payloads, enqueue, this.#enqueuer);
+    }
+    const makeJob = (payload: Payload, index: number): NewJob | Promise<NewJob> =>
+      this.#maker.make(payload, this.#maker.resolve(optionsOf(payload, index)));
+    const ofAll = typeof options === 'object' ? this.#maker.resolve(options).timeoutMs : undefined;
+    return enqueueMany(payloads, makeJob, ofAll ?? this.#options.enqueueTimeoutMs, this.#enqueuer);
   }
 
   async #enqueue(payload: unknown, options: EnqueueOptions | undefined): Promise<EnqueuedJob> {

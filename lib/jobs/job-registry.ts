@@ -1,5 +1,6 @@
 import { DuplicateNameError, InvalidOptionError, JobQueueNotFoundError } from '../errors/index.js';
 import type { Pool } from '../pool/index.js';
+import type { AroundEnqueueing } from './around-enqueueing.js';
 import { inTime } from './in-time.js';
 import type { JobBackend } from './job-backend.js';
 import { JobConnection } from './job-connection.js';
@@ -36,6 +37,8 @@ export function jobRegistryOf(pool: Pool): JobRegistry {
 export class JobRegistry {
   /** Of integrations: each adds headers to the jobs that are enqueued in this process. */
   readonly headerProviders: HeaderProvider[] = [];
+  /** Of integrations: each is around the calls that enqueue in this process. */
+  readonly aroundEnqueueing: AroundEnqueueing[] = [];
   readonly #pool: Pool;
   readonly #queues = new Map<string, RegisteredQueue>();
   #connection: JobConnection | undefined;

@@ -13,8 +13,10 @@ import { JobsAtHand } from './jobs-at-hand.js';
 import { LeaseHolder } from './lease-holder.js';
 import type { PayloadCodec } from './payload-codec.js';
 import { RunTimes } from './run-times.js';
-import { type JobOutcome, jobOutcome, settlementFor } from './settlement.js';
+import { type JobOutcome, jobOutcome, putOff, settlementFor } from './settlement.js';
 import { Settler, type SettlerHost } from './settler.js';
+import { SuspectGate } from './suspect-gate.js';
+import { suspectsOf } from './suspects.js';
 
 /** How a job that was run by itself ended. */
 export type RunEnd = JobOutcome['kind'] | 'quarantined';
@@ -41,6 +43,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
   /** Whoever waits for a job to be settled. */
   readonly #awaited = new Map<ClaimedJob, AwaitedRun>();
   readonly #atHand: JobsAtHand;
+  readonly #gate: SuspectGate;
   #stuck = 0;
   #silentUntil = -Infinity;
   #tookAt = 0;
@@ -53,6 +56,8 @@ export class JobRunner implements JobRunHost, SettlerHost {
   onTook: () => void = () => {};
   /** Whether settlements are to claim nothing: a claim is under way already, or each is to be one of its own. */
   claimsAlone: () => boolean = () => false;
+  /** Whether middlewares are around the claims, and are to see how many jobs will be started. */
+  hasClaimMiddlewares = false;
   /** Told when nothing runs any more. */
   onStandstill: () => void = () => {};
 
@@ -73,6 +78,12 @@ export class JobRunner implements JobRunHost, SettlerHost {
         this.#times.reset();
         this.handBack(jobs);
       },
+    });
+    this.#gate = new SuspectGate(suspectsOf(connection.pool), options.quarantineAfter, {
+      admitted: (job) => this.#admitted(job),
+      putOff: (job) => this.#putOff(job),
+      refused: (job) => this.handBack([job]),
+      renew: (job) => this.#renew(connection, job),
     });
   }
 
@@ -103,7 +114,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
 
   /** Claimed jobs that wait for a slot. */
   get atHand(): number {
-    return this.#atHand.length;
+    return this.#atHand.length + this.#gate.waiting;
   }
 
   /** Of those that run: told to end, and did not. */
@@ -112,7 +123,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
   }
 
   get free(): number {
-    return Math.max(0, this.#options.concurrency - this.#running.size - this.#atHand.length);
+    return Math.max(0, this.#options.concurrency - this.#running.size - this.atHand);
   }
 
   /** Since when slots are free and no job has come, by the monotonic clock; `undefined` while that is not so. */
@@ -127,29 +138,32 @@ export class JobRunner implements JobRunHost, SettlerHost {
   set open(open: boolean) {
     this.#open = open;
     this.#tookAt = this.environment.clock.monotonic();
-    if (!open) this.handBack(this.#atHand.takeAll());
+    if (!open) this.handBack([...this.#atHand.takeAll(), ...this.#gate.takeWaiting()]);
   }
 
   /** What to claim next; `undefined` where there is enough to do, or a settlement that is on its way claims as well. */
   wanted(): ClaimOptions | undefined {
-    return this.settler.isActive ? undefined : this.#wanted();
+    return this.settler.isActive ? undefined : this.#wanted(0);
   }
 
-  /** The same for the settlement itself. */
-  wantedToo(): ClaimOptions | undefined {
-    return this.claimsAlone() ? undefined : this.#wanted();
+  /** The same for a settlement itself, where others have asked for so many. */
+  wantedToo(asked: number): ClaimOptions | undefined {
+    return this.claimsAlone() ? undefined : this.#wanted(asked);
   }
 
-  #wanted(): ClaimOptions | undefined {
+  #wanted(asked: number): ClaimOptions | undefined {
     if (!this.#open) return undefined;
     const { concurrency, leaseMs, limits } = this.#options;
-    const limit = this.free;
-    const waiting = Math.max(0, this.#running.size + this.#atHand.length - concurrency);
+    const taken = this.#running.size + this.atHand + asked;
+    const limit = Math.max(0, concurrency - taken);
+    const waiting = Math.max(0, taken - concurrency);
     // Those at hand would hold places, and use up the rate, that somebody else could run by.
     const prefetch = hasLimits(this.#options) ? 0 : this.#times.prefetch;
     // Half of it gone: not one claim for each that is.
     const more = waiting * 2 <= prefetch ? prefetch - waiting : 0;
-    return limit + more === 0 ? undefined : { limit, prefetch: more, leaseMs, limits };
+    if (limit + more === 0) return undefined;
+    const claim = { limit, prefetch: more, leaseMs, limits };
+    return this.hasClaimMiddlewares ? claim : this.#gate.claiming(claim);
   }
 
   took(jobs: readonly ClaimedJob[], sentAt: number): void {
@@ -161,7 +175,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
     this.leases.hold(jobs, sentAt);
     this.#tookAt = this.environment.clock.monotonic();
     this.onTook();
-    this.#atHand.add(jobs);
+    this.#atHand.add(this.#gate.admit(jobs));
     this.#pump();
   }
 
@@ -170,7 +184,9 @@ export class JobRunner implements JobRunHost, SettlerHost {
     { accepted, pushedOut }: Pick<SettleAnswer, 'accepted' | 'pushedOut'>,
     repeated: boolean,
   ): void {
-    this.leases.letGo(settlements.map(({ job }) => job));
+    const jobs = settlements.map(({ job }) => job);
+    this.leases.letGo(jobs);
+    this.#gate.letGo(jobs);
     this.tally.pushedOut += pushedOut;
     if (pushedOut > 0) this.#tellPushedOut();
     settlements.forEach(({ kind, job }, index) => {
@@ -185,6 +201,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
 
   gaveUp(job: ClaimedJob): void {
     this.leases.letGo([job]);
+    this.#gate.letGo([job]);
     this.#tellEnd(job);
   }
 
@@ -202,6 +219,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
       this.#awaited.set(job, { end: 'quarantined', resolve });
       this.tally.claimed(1);
       this.leases.hold([job], sentAt);
+      this.#gate.runsAnyway(job);
       this.#begin(job);
     });
   }
@@ -209,6 +227,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
   /** Waits for what still runs no longer. Answers the runs that were left behind. */
   abandonRunning(reason: AbortReason): JobRun[] {
     const orphans = [...this.#running.values()];
+    this.#gate.letGoOfAll();
     for (const run of orphans) {
       run.cancelGraceTimer?.();
       this.#events.orphaned(run, reason);
@@ -257,6 +276,30 @@ export class JobRunner implements JobRunHost, SettlerHost {
     for (const job of jobs) this.settler.add({ kind: 'released', job });
   }
 
+  #admitted(job: ClaimedJob): void {
+    const { queue } = this;
+    this.environment.say(
+      'warn',
+      `Job ${job.id} of queue "${queue}" was running ${job.deaths} times when its process died: it runs with no other such job beside it`,
+      { queue, jobID: job.id },
+    );
+    this.#atHand.add([job]);
+    this.#pump();
+  }
+
+  #putOff(job: ClaimedJob): void {
+    this.tally.released++;
+    this.settler.add(putOff(job, Math.random()));
+  }
+
+  async #renew(connection: JobConnection, job: ClaimedJob): Promise<boolean> {
+    const { queue, leaseMs } = this.#options;
+    const [isHeld] = await connection.call('to a renewal of leases', leaseMs / 3, (backend) =>
+      backend.extend(queue, [{ job, leaseMs }]),
+    );
+    return isHeld === true;
+  }
+
   #begin(job: ClaimedJob): void {
     const { clock } = this.environment;
     const entry = this.#handlers.entryFor(job.name);
@@ -296,17 +339,13 @@ export class JobRunner implements JobRunHost, SettlerHost {
     if (outcome.kind === 'failed' || outcome.kind === 'timed-out')
       this.lastError = toErrorInfo(outcome.error);
     this.#events.ended(run, outcome, settlement, durationMs);
-    if (settlement === undefined) this.#tellEnd(claimed);
-    else {
-      const { kind } = settlement;
-      if (kind !== 'scheduled' && kind !== 'released') {
-        this.tally.ended(claimed.claimedAt - claimed.createdAt + durationMs);
-      }
-      this.settler.add(settlement);
+    const { kind } = settlement;
+    if (kind !== 'scheduled' && kind !== 'released') {
+      this.tally.ended(claimed.claimedAt - claimed.createdAt + durationMs);
     }
+    this.settler.add(settlement);
     this.#pump();
     if (this.#running.size === 0) this.onStandstill();
-    if (settlement === undefined && this.#open) this.onHungry();
   };
 
   /** What an attempt that succeeded returned, as it is to be stored. */
@@ -344,7 +383,10 @@ export class JobRunner implements JobRunHost, SettlerHost {
     this.#atHand.drop(lost);
     for (const job of jobs) {
       const run = this.#running.get(job);
-      if (run === undefined) continue;
+      if (run === undefined) {
+        this.#gate.letGo([job]);
+        continue;
+      }
       this.#tellLost(job);
       run.context.abort('lease-lost');
     }
@@ -385,6 +427,7 @@ export class JobRunner implements JobRunHost, SettlerHost {
   #declareStuck(run: JobRun, reason: AbortReason, graceMs: number): void {
     run.isStuck = true;
     this.#stuck++;
+    this.#gate.letGo([run.claimed]);
     this.#events.stuck(run, reason, graceMs);
   }
 }

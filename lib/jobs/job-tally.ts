@@ -28,7 +28,7 @@ export class JobTally {
   pushedOut = 0;
   /** Attempts whose job somebody else may hold by now; whatever they ended with counts for nothing. */
   leasesLost = 0;
-  /** Claimed jobs that were handed back before they had begun. */
+  /** Claimed jobs that were handed back, or put off, before they had begun. */
   released = 0;
   /** Distributions, for each that wants them. */
   measured: readonly MeasuredJobs[] = [];

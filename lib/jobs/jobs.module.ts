@@ -130,8 +130,8 @@ function queueModule(
         connection.capabilities,
       );
       const registry = jobRegistryOf(pool);
-      const { headerProviders } = registry;
-      const queue = new JobQueue({ connection, options, headerProviders });
+      const { headerProviders, aroundEnqueueing } = registry;
+      const queue = new JobQueue({ connection, options, headerProviders, aroundEnqueueing });
       registry.addQueue(queue, origin);
       return queue;
     };

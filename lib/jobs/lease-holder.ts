@@ -1,4 +1,5 @@
 import type { CancelTimer } from '../clock/index.js';
+import { ignoreRejection } from '../errors/index.js';
 import type { ClaimedJob, LeaseKeeper } from './job-backend.js';
 import type { JobConnection } from './job-connection.js';
 
@@ -24,6 +25,8 @@ export class LeaseHolder {
   readonly #onLost: (jobs: readonly ClaimedJob[]) => void;
   readonly #leases = new Map<ClaimedJob, Lease>();
   #keeper: LeaseKeeper | undefined;
+  /** Whether the keeper is to be made once the backend is open. */
+  #awaitsBackend = false;
   #cancelTimer: CancelTimer | undefined;
   #stopListening: (() => void) | undefined;
 
@@ -44,6 +47,7 @@ export class LeaseHolder {
   open(): void {
     if (this.#stopListening !== undefined) return;
     this.#stopListening = this.#connection.onRevoked(this.#options.queue, (ids) => this.#checkNow(ids));
+    this.#keepOnceOpen();
   }
 
   /** Lets go of everything: leases that are still held run out. */
@@ -63,9 +67,7 @@ export class LeaseHolder {
     if (jobs.length === 0 || this.#stopListening === undefined) return;
     const endsAt = sentAt + this.#options.leaseMs;
     for (const job of jobs) this.#leases.set(job, { endsAt, progress: undefined });
-    // Not sooner: by now the backend is open.
-    this.#keeper ??= this.#makeKeeper();
-    this.#keeper?.hold(jobs);
+    this.#keeper?.hold(jobs, Math.max(0, this.#connection.pool.clock.monotonic() - sentAt));
     this.#cancelTimer ??= this.#after(this.#options.leaseMs / 6);
   }
 
@@ -78,6 +80,30 @@ export class LeaseHolder {
   progress(job: ClaimedJob, progress: Uint8Array | undefined): void {
     const lease = this.#leases.get(job);
     if (lease !== undefined) lease.progress = progress;
+  }
+
+  /** As soon as the backend is open: a thread takes its time to begin, and the first jobs may be here before it. */
+  #keepOnceOpen(): void {
+    const { backend, pool } = this.#connection;
+    if (backend.keepLeases === undefined || this.#awaitsBackend) return;
+    this.#awaitsBackend = true;
+    const call = this.#connection.call(
+      'to a thread for leases',
+      Infinity,
+      async () => {
+        this.#awaitsBackend = false;
+        if (this.#stopListening === undefined) return;
+        try {
+          this.#keeper ??= this.#makeKeeper();
+        } catch (error) {
+          // The jobs run all the same: their leases are renewed here.
+          pool.report(`keeping the leases of queue "${this.#options.queue}"`, error);
+        }
+      },
+      { quiet: true },
+    );
+    // Why the backend cannot be opened is told to those who want jobs.
+    ignoreRejection(call);
   }
 
   #makeKeeper(): LeaseKeeper | undefined {

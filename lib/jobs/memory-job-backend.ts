@@ -80,16 +80,19 @@ export class MemoryJobBackend implements JobBackend {
   async enqueue(jobs: readonly NewJob[]): Promise<readonly EnqueueAnswer[]> {
     const now = this.#now();
     const touched = new Set<Queue>();
-    const answers = jobs.map((job) => {
-      const queue = this.#queueOf(job.queue);
-      if (!touched.has(queue)) {
-        touched.add(queue);
-        queue.jobs.roll(now);
-      }
-      return queue.jobs.enqueue(job, now);
-    });
-    for (const queue of touched) this.#serve(queue, now);
-    return answers;
+    try {
+      return jobs.map((job) => {
+        const queue = this.#queueOf(job.queue);
+        if (!touched.has(queue)) {
+          touched.add(queue);
+          queue.jobs.roll(now);
+        }
+        return queue.jobs.enqueue(job, now);
+      });
+    } finally {
+      // Also where one of them could not be stored: those before it are.
+      for (const queue of touched) this.#serve(queue, now);
+    }
   }
 
   async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {

@@ -2,7 +2,7 @@ import {
   type ClaimedJob,
   type ClaimLimits,
   type DeadCause,
-  deathsAt,
+  countedDeaths,
   historyLimit,
   type JobAttempt,
   type JobState,
@@ -22,6 +22,19 @@ export interface MemoryClaim {
   started: boolean;
   readonly limits: ClaimLimits | undefined;
 }
+
+/** Of the process that ran a job. */
+interface Death {
+  readonly at: number;
+  /** By which it held the job. */
+  readonly token: string | undefined;
+  /** In the history. */
+  readonly attempt: JobAttempt;
+}
+
+/** Older ones are forgotten. */
+const deathsLimit = 50;
+const noDeaths: readonly Death[] = Object.freeze([]);
 
 /** How a job has ended. */
 export interface MemoryEnd {
@@ -53,8 +66,7 @@ export class MemoryJob {
   dueAt: number;
   place: MemoryPlace = 'scheduled';
   failures = 0;
-  deaths = 0;
-  diedAt = 0;
+  deaths: readonly Death[] = noDeaths;
   lastError: string | undefined = undefined;
   /** Replaced and never changed: whoever asked has it. */
   history: readonly JobAttempt[] = noHistory;
@@ -81,10 +93,18 @@ export class MemoryJob {
   }
 
   /** The process that ran it is taken to have died. */
-  die({ at, endsAt }: MemoryClaim, now: number): void {
-    this.deaths = deathsAt(now, this.deaths, this.diedAt) + 1;
-    this.diedAt = now;
-    this.addToHistory({ attempt: this.failures + 1, startedAt: at, endedAt: endsAt, outcome: 'died' });
+  die({ at, endsAt, token }: MemoryClaim, now: number): void {
+    const died = { attempt: this.failures + 1, startedAt: at, endedAt: endsAt, outcome: 'died' } as const;
+    this.addToHistory(died);
+    this.deaths = [...this.deaths.slice(1 - deathsLimit), { at: now, token, attempt: this.history.at(-1)! }];
+  }
+
+  /** Whoever had that token is alive. */
+  hearOf(token: string): void {
+    const death = this.deaths.find((one) => one.token === token);
+    if (death === undefined) return;
+    this.deaths = this.deaths.filter((one) => one !== death);
+    this.history = this.history.map((one) => (one === death.attempt ? { ...one, outcome: 'lost' } : one));
   }
 
   /** What is told of it. Bytes are copied, since a handler may well change what it is given. */
@@ -103,7 +123,13 @@ export class MemoryJob {
       createdAt: this.createdAt,
       dueAt: this.dueAt,
       failures: this.failures,
-      deaths: this.deaths === 0 ? 0 : deathsAt(now, this.deaths, this.diedAt),
+      deaths:
+        this.deaths.length === 0
+          ? 0
+          : countedDeaths(
+              now,
+              this.deaths.map(({ at }) => at),
+            ),
       lastError: this.lastError,
       history: this.history,
       progress: copyOf(this.progress),

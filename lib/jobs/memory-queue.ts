@@ -110,7 +110,9 @@ export class MemoryQueue {
     if (job.place === 'active') {
       this.#places.renew(job, later(now, leaseMs));
     } else if (this.#isPlaceTaken(job, claim)) {
+      // Whoever holds it is told so: it has not died.
       claim.token = undefined;
+      claim.started = false;
       return false;
     } else {
       this.#places.takeOut(job);
@@ -223,7 +225,9 @@ export class MemoryQueue {
 
   #held(id: string, token: string): MemoryJob | undefined {
     const job = this.#find(id);
-    return job?.claim?.token === token ? job : undefined;
+    if (job?.claim?.token === token) return job;
+    job?.hearOf(token);
+    return undefined;
   }
 
   /** Whether a lease that is over cannot be renewed, since the limits allow no more and others are held by now. */
@@ -265,7 +269,7 @@ export class MemoryQueue {
   #revive(job: MemoryJob, now: number): void {
     job.end = undefined;
     job.failures = 0;
-    job.deaths = 0;
+    job.deaths = [];
     job.dueAt = now;
     this.#unique.hold(job, now);
     this.#places.makeReady(job);

@@ -1,4 +1,4 @@
-import { decode, encode } from '@msgpack/msgpack';
+import { fromMsgpack, toMsgpack } from './msgpack.js';
 
 /**
  * How payloads, results and progress become bytes, and bytes these again. Both may throw: what cannot be encoded is
@@ -18,8 +18,8 @@ export type PayloadFormat = 'msgpack' | 'json' | 'bytes';
 /** MessagePack: compact, keeps bytes and dates, and is what Go programs of gocraft/work v2 read and write. */
 export const msgpackCodec: PayloadCodec = {
   name: 'msgpack',
-  encode: (value) => (value === undefined ? undefined : encode(value, { ignoreUndefined: true })),
-  decode: (bytes) => (bytes === undefined ? undefined : decode(bytes)),
+  encode: (value) => (value === undefined ? undefined : toMsgpack(value)),
+  decode: (bytes) => (bytes === undefined ? undefined : fromMsgpack(bytes)),
 };
 
 const toBytes = new TextEncoder();

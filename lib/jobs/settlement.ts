@@ -41,8 +41,8 @@ export interface AttemptTimes {
 }
 
 /**
- * What an outcome means for a job: one pure function for all backends. `undefined`: nothing, since the job is somebody
- * else's by now. `random` is a number from 0 up to 1.
+ * What an outcome means for a job: one pure function for all backends. One whose lease was lost is given back, should
+ * nobody else have it yet; if somebody has, the backend hears that its holder is alive. `random` is a number from 0 up to 1.
  */
 export function settlementFor(
   outcome: JobOutcome,
@@ -51,7 +51,7 @@ export function settlementFor(
   times: AttemptTimes,
   random: number,
   result?: Uint8Array,
-): Settlement | undefined {
+): Settlement {
   const made = (as: JobAttempt['outcome'], error?: string): JobAttempt => ({
     attempt: job.failures + 1,
     ...times,
@@ -70,7 +70,6 @@ export function settlementFor(
         attempt: made('snoozed'),
       };
     case 'cancelled': {
-      if (outcome.reason === 'lease-lost') return undefined;
       const error = outcome.error === undefined ? undefined : textOf(outcome.error);
       const attempt = made('cancelled', error);
       return outcome.reason === 'by-handler'
@@ -89,6 +88,14 @@ export function settlementFor(
       return { kind: 'scheduled', job, delayMs, failures, attempt };
     }
   }
+}
+
+/** So long is a job put off that is not to run just now; half of that at least, half as long again at most. */
+const putOffMs = 1_000;
+
+/** What becomes of a claimed job that has not begun and is to wait, with those behind it before it: no attempt was made. */
+export function putOff(job: ClaimedJob, random: number): Settlement {
+  return { kind: 'scheduled', job, delayMs: putOffMs * (0.5 + random), failures: job.failures };
 }
 
 function causeOf(error: unknown, exhausted: boolean): DeadCause | undefined {

@@ -6,6 +6,10 @@ import type { JobConnection } from './job-connection.js';
 const retrying: ExponentialBackoff = { initialMs: 100, factor: 2, maxMs: 5_000, jitter: 0.5 };
 /** More go in several calls, so that none keeps the backend from everybody else for long. */
 const largestBatch = 500;
+/** Calls under way at once: the backend is at one of them while this process is at the answer of the other. */
+const callsAtOnce = 2;
+/** A second call is made for so many, and no fewer. */
+const worthACall = 64;
 /** After so many calls that failed in a row, settlements are told one by one. */
 const failuresInARow = 3;
 /** One that was refused by itself so often, while others were taken, is given up. */
@@ -14,8 +18,8 @@ const refusalsAlone = 5;
 export interface SettlerHost {
   readonly queue: string;
   readonly callTimeoutMs: number;
-  /** What to claim in the same round trip; `undefined`: nothing. */
-  wantedToo(): ClaimOptions | undefined;
+  /** What to claim in the same round trip, beside so many jobs that are asked for already; `undefined`: nothing. */
+  wantedToo(asked: number): ClaimOptions | undefined;
   /** `sentAt`: when the claim was sent, by the monotonic clock. */
   took(jobs: readonly ClaimedJob[], sentAt: number): void;
   /**
@@ -34,15 +38,19 @@ export interface SettlerHost {
 }
 
 /**
- * Tells the backend what became of jobs, many at a time: what ends while one call is under way goes with the next.
+ * Tells the backend what became of jobs, many at a time: what ends while calls are under way goes with the next.
  * What the backend cannot be told is told again until it is, or until the settler is closed.
  */
 export class Settler {
   readonly #connection: JobConnection;
   readonly #host: SettlerHost;
   #pending: Settlement[] = [];
-  /** Of the call that is under way. */
-  #underWay: readonly Settlement[] = [];
+  /** Of each call that is under way: what it tells. */
+  readonly #underWay = new Set<readonly Settlement[]>();
+  /** Jobs that these calls are to claim at most. */
+  #asked = 0;
+  /** What a call that failed has told, or has not. */
+  readonly #uncertain = new Set<Settlement>();
   #batchSize = largestBatch;
   #failures = 0;
   #failingSince = 0;
@@ -51,9 +59,9 @@ export class Settler {
   #successes = 0;
   readonly #refusals = new WeakMap<Settlement, { count: number; readonly successes: number }>();
   #isDue = false;
-  #isBusy = false;
   #closed = false;
   #onIdle: (() => void)[] = [];
+  /** Set while it waits to try again: ends that. */
   #wake: (() => void) | undefined;
 
   constructor(connection: JobConnection, host: SettlerHost) {
@@ -63,7 +71,7 @@ export class Settler {
 
   /** Whether a call is to be made, or under way; it claims as well. */
   get isActive(): boolean {
-    return this.#isDue || this.#isBusy;
+    return this.#isDue || this.#underWay.size > 0 || this.#wake !== undefined;
   }
 
   /** For how long calls have failed; 0 where the last one did not. */
@@ -82,10 +90,7 @@ export class Settler {
 
   add(settlement: Settlement): void {
     this.#pending.push(settlement);
-    if (this.isActive) return;
-    this.#isDue = true;
-    // Once the event loop has its turn: what ends before that goes along.
-    this.#connection.pool.inScope(() => setImmediate(() => void this.#flush()));
+    this.#callSoon();
   }
 
   /** Resolves once nothing is left to tell. */
@@ -99,8 +104,9 @@ export class Settler {
   /** Tells no more. Answers what the backend has not been told. */
   close(): readonly Settlement[] {
     this.#closed = true;
-    const left = [...this.#underWay, ...this.#pending];
+    const left = [...this.#underWay].flat().concat(this.#pending);
     this.#pending = [];
+    this.#uncertain.clear();
     this.#wake?.();
     return left;
   }
@@ -109,15 +115,28 @@ export class Settler {
     this.#closed = false;
   }
 
-  async #flush(): Promise<void> {
-    this.#isDue = false;
-    this.#isBusy = true;
-    while (this.#pending.length > 0) {
-      await this.#settleSome();
-      // A backend that answers at once must not make one call of each job.
-      if (this.#pending.length > 0) await new Promise((resolve) => setImmediate(resolve));
-    }
-    this.#isBusy = false;
+  get #mayCall(): boolean {
+    if (this.#wake !== undefined || this.#pending.length === 0) return false;
+    if (this.#underWay.size === 0) return true;
+    return this.#failures === 0 && this.#underWay.size < callsAtOnce && this.#pending.length >= worthACall;
+  }
+
+  /** Once the event loop has its turn: what ends before that goes along. */
+  #callSoon(): void {
+    if (this.#isDue || !this.#mayCall) return;
+    this.#isDue = true;
+    this.#connection.pool.inScope(() =>
+      setImmediate(() => {
+        this.#isDue = false;
+        while (this.#mayCall) void this.#settleSome();
+        this.#endIfIdle();
+      }),
+    );
+  }
+
+  #endIfIdle(): void {
+    this.#callSoon();
+    if (this.isActive) return;
     this.#onIdle.splice(0).forEach((resolve) => resolve());
     this.#host.settlerIdle();
   }
@@ -125,11 +144,15 @@ export class Settler {
   async #settleSome(): Promise<void> {
     const { queue, callTimeoutMs } = this.#host;
     const { clock } = this.#connection.pool;
-    const batch = (this.#underWay = this.#pending.splice(0, this.#batchSize));
-    const thenClaim = this.#pending.length === 0 ? this.#host.wantedToo() : undefined;
+    const batch = this.#pending.splice(0, this.#batchSize);
+    const thenClaim = this.#pending.length === 0 ? this.#host.wantedToo(this.#asked) : undefined;
+    const asked = thenClaim === undefined ? 0 : thenClaim.limit + thenClaim.prefetch;
+    this.#underWay.add(batch);
+    this.#asked += asked;
     const sentAt = clock.monotonic();
     let gaveUp = false;
-    let answer: SettleAnswer;
+    let answer: SettleAnswer | undefined;
+    let failure: unknown;
     try {
       answer = await this.#connection.call('to what became of jobs', callTimeoutMs, async (backend) => {
         const answered = await backend.settle(queue, batch, thenClaim);
@@ -139,27 +162,34 @@ export class Settler {
       });
     } catch (error) {
       gaveUp = true;
-      this.#underWay = [];
-      // A job whose lease ends meanwhile is run again, and its late settlement refused: nothing is lost by trying.
-      if (!this.#closed) await this.#tryAgain(batch, error);
-      return;
+      failure = error;
     }
-    const repeated = this.#failures > 0;
-    this.#underWay = [];
+    this.#underWay.delete(batch);
+    this.#asked -= asked;
+    if (answer !== undefined) this.#succeeded(batch, answer, sentAt);
+    // A job whose lease ends meanwhile is run again, and its late settlement refused: nothing is lost by trying.
+    else if (!this.#closed) this.#tryAgain(batch, failure);
+    this.#endIfIdle();
+  }
+
+  #succeeded(batch: readonly Settlement[], answer: SettleAnswer, sentAt: number): void {
     this.#failures = 0;
     this.#successes++;
     this.#batchSize = Math.min(largestBatch, this.#batchSize * 2);
+    const repeated = this.#uncertain.size > 0 && batch.some((one) => this.#uncertain.has(one));
+    if (repeated) for (const one of batch) this.#uncertain.delete(one);
     this.#host.settled(batch, answer, repeated);
     this.#host.took(answer.claimed, sentAt);
   }
 
   /** Puts back what could not be told. One that keeps others from being told goes last, and is given up in the end. */
-  async #tryAgain(batch: readonly Settlement[], error: unknown): Promise<void> {
+  #tryAgain(batch: readonly Settlement[], error: unknown): void {
     if (++this.#failures === 1) {
       this.#say(`cannot tell the backend what became of ${batch.length} jobs; trying again`, 'warn', error);
     }
     if (this.#failures === 1) this.#failingSince = this.#connection.pool.clock.monotonic();
     this.#failure = error;
+    for (const one of batch) this.#uncertain.add(one);
     const [alone] = batch;
     if (alone === undefined || batch.length > 1) this.#pending.unshift(...batch);
     else if (!this.#isRefused(alone)) this.#pending.push(alone);
@@ -169,11 +199,12 @@ export class Settler {
         'error',
         error,
       );
+      this.#uncertain.delete(alone);
       this.#host.gaveUp(alone.job);
     }
     // All of them may have failed for one of them.
     if (this.#failures >= failuresInARow) this.#batchSize = 1;
-    await this.#pause(delayAfter(retrying, this.#failures, error, Math.random()));
+    this.#pause(delayAfter(retrying, this.#failures, error, Math.random()));
   }
 
   /** Whether the backend has refused it again and again, and has taken others meanwhile. */
@@ -190,14 +221,16 @@ export class Settler {
     this.#connection.pool.say(level, message, { queue });
   }
 
-  #pause(delayMs: number): Promise<void> {
-    return new Promise((resolve) => {
-      const { pool } = this.#connection;
-      const cancelTimer = pool.inScope(() => pool.clock.setTimer(resolve, delayMs));
-      this.#wake = () => {
-        cancelTimer();
-        resolve();
-      };
-    });
+  #pause(delayMs: number): void {
+    if (this.#wake !== undefined) return;
+    const { pool } = this.#connection;
+    const goOn = (): void => {
+      cancelTimer();
+      if (this.#wake !== goOn) return;
+      this.#wake = undefined;
+      this.#endIfIdle();
+    };
+    const cancelTimer = pool.inScope(() => pool.clock.setTimer(goOn, delayMs));
+    this.#wake = goOn;
   }
 }

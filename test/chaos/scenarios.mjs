@@ -227,7 +227,9 @@ export const scenarios = {
       await stage.withConsumers(2);
       await stage.producer({ rate: 60, weights: quick });
       for (let turn = 0; turn < times; turn++) {
-        await stage.enqueue([{ payload: { poison: true } }]);
+        // Those that are claimed with it each time, and that have done nothing.
+        const bystanders = Array.from({ length: 8 }, () => ({ payload: { ms: 300 } }));
+        await stage.enqueue([...bystanders, { payload: { poison: true } }]);
         const dead = () => stage.consumers.filter((one) => one.exit?.signal === 'SIGKILL').length;
         for (let deaths = 1; deaths <= 3; deaths++) {
           const all = turn * 3 + deaths;
@@ -239,12 +241,24 @@ export const scenarios = {
           stage.did('processes killed by a job');
           stage.consumer();
         }
+        // Those that ran beside it come through: one death more, by another poisoned job, would be their last.
+        await sleep(leaseMs * 2);
       }
-      await sleep(leaseMs * 2);
-      const quarantined = stage
-        .facts()
-        .filter(({ fact, message }) => fact === 'log' && message.includes('is quarantined')).length;
-      stage.notes.push(`${quarantined - times} jobs were quarantined that only ran beside a poisoned one`);
+      const facts = stage.facts();
+      const poisoned = new Set(facts.filter(({ poison }) => poison).map(({ id }) => id));
+      const quarantined = facts
+        .filter(({ fact }) => fact === 'settled')
+        .flatMap(({ settled }) => settled)
+        .filter(({ cause, accepted }) => cause === 'quarantined' && accepted);
+      const innocent = quarantined.filter(({ id }) => !poisoned.has(id));
+      stage.expect(
+        innocent.length === 0,
+        `jobs are quarantined that only ran beside a poisoned one: ${innocent.map(({ id }) => id).join()}`,
+      );
+      stage.expect(
+        quarantined.length - innocent.length === times,
+        `${quarantined.length - innocent.length} of ${times} poisoned jobs are quarantined`,
+      );
       const deaths = stage.consumers.filter((one) => one.exit?.signal === 'SIGKILL').length;
       stage.expect(deaths === times * 3, `${times} poisoned jobs killed ${deaths} processes, and not 3 each`);
     },

@@ -17,13 +17,12 @@ const onMemory = (Backend?: typeof MemoryJobBackend): JobModelOptions => ({
   },
   priority: true,
   lostTurn: 'due',
-  mayLapse: false,
+  lapsesWhenPassed: false,
   limits: { concurrency: true, perKey: true },
   settle: async () => {
     for (let turn = 0; turn < 3; turn++) await Promise.resolve();
   },
   patience: 3,
-  rounding: 0,
 });
 
 // More of them now and then: MODEL_RUNS=3000.

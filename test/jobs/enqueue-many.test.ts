@@ -190,7 +190,7 @@ describe('enqueueMany(), where the backend fails,', () => {
     backend.hold = () => (backend.batches.length > 2 ? Promise.reject(new Error('ECONNRESET')) : undefined);
     const ids = (payload: number) => ({ id: `n-${payload}` });
     const error = (await rejectionOf(queue.enqueueMany(upTo(100_000), ids))) as EnqueueError;
-    expect(error).toMatchObject({ code: 'JOB_ENQUEUE_FAILED', id: 'n-1000' });
+    expect(error).toMatchObject({ code: 'JOB_ENQUEUE_FAILED', id: 'n-1000', stored: 1_000 });
     expect(error.message).toContain(
       'ECONNRESET (1000 jobs of the same enqueueMany() are known to be stored)',
     );
@@ -203,13 +203,36 @@ describe('enqueueMany(), where the backend fails,', () => {
     expect(again.filter(({ status }) => status === 'exists')).toHaveLength(1_000);
   });
 
+  it('counts as stored what was so before, and not what a unique key holds back', async () => {
+    const { queue, backend } = fakeJobQueue<number>();
+    await queue.enqueue(0, { id: 'n-0' });
+    await queue.enqueue(0, { id: 'holder', unique: { key: 'k' } });
+    backend.hold = () => (backend.batches.length > 3 ? Promise.reject(new Error('gone')) : undefined);
+    const of = (payload: number) => ({
+      id: `n-${payload}`,
+      ...(payload % 5 === 1 && { unique: { key: 'k' } }),
+    });
+    const error = (await rejectionOf(queue.enqueueMany(upTo(501), of))) as EnqueueError;
+    expect(error).toMatchObject({ ids: ['n-500'], stored: 400 });
+    expect(error.message).toContain('(400 jobs of the same enqueueMany() are known to be stored)');
+  });
+
+  it('counts as stored what middlewares let through, too', async () => {
+    const { queue, backend } = fakeJobQueue<number>({
+      middlewares: [{ enqueue: (_, next) => next() }],
+    });
+    backend.hold = () => (backend.batches.length > 1 ? Promise.reject(new Error('gone')) : undefined);
+    const error = await rejectionOf(queue.enqueueMany(upTo(700), (payload) => ({ id: `n-${payload}` })));
+    expect(error).toMatchObject({ ids: { length: 200 }, id: 'n-500', stored: 500 });
+  });
+
   it('gives up on each call after its time', async () => {
     const { queue, backend, clock } = fakeJobQueue<number>();
     backend.hold = () => new Promise(() => {});
     const ended = rejectionOf(queue.enqueueMany(upTo(600), { timeout: '2s' }));
     while (backend.batches.length < 2) await clock.settle();
     await clock.advance('2s');
-    expect(await ended).toMatchObject({ code: 'JOB_ENQUEUE_FAILED', ids: { length: 600 } });
+    expect(await ended).toMatchObject({ code: 'JOB_ENQUEUE_FAILED', ids: { length: 600 }, stored: 0 });
     expect(clock.pending).toBe(0);
   });
 });

@@ -1,5 +1,6 @@
 import type { EnqueuedJob, EnqueueError } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import { fakeJobQueue, never, rejectionOf } from '../support/fake-job-queue.js';
 import { signal } from '../support/nest.js';
 
@@ -247,6 +248,7 @@ describe('a backend that fails', () => {
     backend.hold = () => Promise.reject(new Error('ECONNRESET'));
     const error = (await rejectionOf(queue.enqueue({ to: 'a' }))) as EnqueueError;
     expect(error).toMatchObject({ name: 'EnqueueError', code: 'JOB_ENQUEUE_FAILED', statusCode: 503 });
+    expect(error.stored).toBe(0);
     expect(error.message).toContain('ECONNRESET');
     expect(error.message).not.toContain('..');
     backend.hold = undefined;
@@ -375,6 +377,35 @@ describe('headers', () => {
     expect(await queue.enqueue(1)).toMatchObject({ status: 'enqueued' });
     expect(pool.snapshot().isolatedErrors).toBe(1);
     expect(logger.messages('error').join()).toContain('adding headers to a job');
+  });
+});
+
+describe('what is around enqueueing', () => {
+  it('is around each call, whatever the number of its jobs, and around their headers', async () => {
+    const { queue, registry, backend } = fakeJobQueue({ schema: z.number() });
+    const steps: unknown[] = [];
+    for (const name of ['outer', 'inner']) {
+      registry.aroundEnqueueing.push(async (call, run) => {
+        steps.push([name, call]);
+        try {
+          return await run();
+        } finally {
+          steps.push(name);
+        }
+      });
+    }
+    registry.headerProviders.push(() => void steps.push('headers'));
+    const around = (call: object, ...inside: string[]): unknown[] => {
+      const both = ['outer', 'inner'].map((name) => [name, { queue: 'emails', name: undefined, ...call }]);
+      return [...both, ...inside, 'inner', 'outer'];
+    };
+    await queue.enqueue(1, { name: 'welcome' });
+    expect(steps.splice(0)).toEqual(around({ name: 'welcome', many: false }, 'headers'));
+    await queue.enqueueMany([1, 2], { name: 'welcome' });
+    expect(steps.splice(0)).toEqual(around({ name: 'welcome', many: true }, 'headers', 'headers'));
+    expect(backend.batches.map((batch) => batch.length)).toEqual([1, 2]);
+    expect(await rejectionOf(queue.enqueue('x'))).toMatchObject({ code: 'JOB_PAYLOAD_INVALID' });
+    expect(steps.splice(0)).toEqual(around({ many: false }));
   });
 });
 

@@ -255,8 +255,20 @@ describe('a lease', () => {
     jobs.backend.break('fails', 'extend');
     await jobs.clock.advance('24s');
     expect(jobs.handler.attempt.ctx.signal.aborted).toBe(false);
+    const { ctx } = jobs.handler.attempt;
     await jobs.clock.advance('5s');
-    expect(jobs.handler.attempt.ctx.signal.reason).toMatchObject({ reason: 'lease-lost' });
+    expect(ctx.signal.reason).toMatchObject({ reason: 'lease-lost' });
+  });
+
+  it('is given back by who has lost it, as far as that is known, and has not died', async () => {
+    const jobs = await startedJobs();
+    await jobs.enqueue({ id: 'one' });
+    jobs.backend.break('fails', 'extend');
+    await jobs.clock.advance('29s');
+    jobs.backend.mend();
+    expect(jobs.handler.attempts).toHaveLength(2);
+    expect(await jobs.stored('one')).toMatchObject({ state: 'active', deaths: 0, failures: 0 });
+    jobs.handler.attempt.succeed();
   });
 
   it('survives a backend that is away for half of it', async () => {
@@ -662,7 +674,8 @@ describe('what a review has found', () => {
       return original(queue, settlements, thenClaim);
     });
     jobs.handler.attempts.forEach(({ succeed }) => succeed());
-    await jobs.clock.advance('30s');
+    // Less than a lease: it runs out once the job is given up.
+    await jobs.clock.advance('20s');
     expect(await jobs.counts()).toMatchObject({ ready: 0, active: 1 });
     expect(jobs.logger.lines).toContainEqual(
       expect.objectContaining({ level: 'error', message: expect.stringContaining('became of job job-2') }),

@@ -1,7 +1,8 @@
 // Runs the tests of the code on each supported pair of Nest and Node:
 //   npm run test:matrix                        all pairs
 //   npm run test:matrix -- --nest 11 --node 20,24
-//   npm run test:matrix -- --short             Nest 11 on this Node: what CI adds to `npm run check`
+//   npm run test:matrix -- --short             Nest 11 on this Node, and only what has to do with Nest: what CI adds to
+//                                              `npm run check`
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -93,19 +94,33 @@ function prepareNest11() {
   return copy;
 }
 
+/** Tests in whose words Nest comes up, and those of a whole application: the rest is the same with any version of it. */
+function filesWithNest(folder) {
+  const inTest = (name) => join('test', name);
+  return readdirSync(join(folder, 'test'), { recursive: true })
+    .filter((name) => name.endsWith('.test.ts') && !name.startsWith('package'))
+    .filter((name) => {
+      const text = readFileSync(join(folder, inTest(name)), 'utf8');
+      return (
+        name.startsWith('e2e') || /@nestjs\/|nestjs-pino|support\/(nest|job-handlers|sample-app)/.test(text)
+      );
+    })
+    .map(inTest);
+}
+
 function testOn(folder, nest, node) {
   const report = join(matrix, 'reports', `nest-${nest}-node-${node}.json`);
   rmSync(report, { force: true });
   const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'test/vitest.config.ts'];
-  // Nest has no part in the conformance of backends: the short form leaves that to `npm run check`.
   const names = values.short ? ['unit', 'e2e'] : ['unit', 'conformance', 'e2e'];
   const projects = names.flatMap((name) => ['--project', name]);
+  const files = values.short ? filesWithNest(folder) : [];
   const onNode = node === thisNode ? [process.execPath] : ['npx', '-y', '-p', `node@${node}`, 'node'];
 
   const env = { TEST_REPORT: report, MATRIX_NEST: nest, MATRIX_NODE: node };
   console.log(`\n--- Nest ${nest} on Node ${node}`);
   const startedAt = Date.now();
-  const succeeded = run(folder, env, ...onNode, ...vitest, ...projects);
+  const succeeded = run(folder, env, ...onNode, ...vitest, ...projects, ...files);
   const { numPassedTests: passed = 0, numFailedTests: failed = 0 } = existsSync(report)
     ? JSON.parse(readFileSync(report, 'utf8'))
     : {};

@@ -2,6 +2,7 @@ import {
   type BlockingClaimOptions,
   type ClaimedJob,
   type ClaimOptions,
+  type EnqueueAnswer,
   type JobAttempt,
   type JobBackendHost,
   MemoryJobBackend,
@@ -255,6 +256,40 @@ class PrefetchedDie extends MemoryJobBackend {
   }
 }
 
+class LateHoldersDie extends MemoryJobBackend {
+  readonly #tokens = new Map<string, string>();
+
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    const claimed = await super.claim(queue, options);
+    this.#note(claimed);
+    return claimed;
+  }
+
+  override async extend(queue: string, extensions: Parameters<MemoryJobBackend['extend']>[1]) {
+    return super.extend(
+      queue,
+      extensions.map((extension) => ({ ...extension, job: this.#known(extension.job) })),
+    );
+  }
+
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const known = settlements.map((settlement) =>
+      Object.assign({ ...settlement }, { job: this.#known(settlement.job) }),
+    );
+    const answer = await super.settle(queue, known, then);
+    this.#note(answer.claimed);
+    return answer;
+  }
+
+  #note(claimed: readonly ClaimedJob[]): void {
+    for (const { id, token } of claimed) this.#tokens.set(id, token);
+  }
+
+  #known(job: ClaimedJob): ClaimedJob {
+    return this.#tokens.get(job.id) === job.token ? job : { ...job, token: 'late' };
+  }
+}
+
 class AgeInSeconds extends MemoryJobBackend {
   override async counts(...args: Parameters<MemoryJobBackend['counts']>) {
     const counts = await super.counts(...args);
@@ -333,6 +368,85 @@ class NothingIsKept extends MemoryJobBackend {
   }
 }
 
+/** Notes an id as known before its job is stored. */
+class RemembersTooEarly extends MemoryJobBackend {
+  readonly #known = new Set<string>();
+
+  override async enqueue(jobs: readonly NewJob[]) {
+    const answers: EnqueueAnswer[] = [];
+    for (const job of jobs) {
+      const { id } = job;
+      if (this.#known.has(id)) answers.push({ kind: 'exists', id });
+      else answers.push(...(await super.enqueue([this.#noted(job)])));
+    }
+    return answers;
+  }
+
+  #noted(job: NewJob): NewJob {
+    this.#known.add(job.id);
+    return job;
+  }
+}
+
+/** Takes the key first, and does not give it back where the job cannot be stored. */
+class KeyOutlivesFailure extends MemoryJobBackend {
+  readonly #failed = new Map<string, string>();
+
+  override async enqueue(jobs: readonly NewJob[]) {
+    const answers: EnqueueAnswer[] = [];
+    for (const job of jobs) {
+      const holder = job.unique && this.#failed.get(job.unique.key);
+      if (holder !== undefined && holder !== job.id) answers.push({ kind: 'duplicate', id: holder });
+      else answers.push(...(await this.#store(job)));
+    }
+    return answers;
+  }
+
+  async #store(job: NewJob): Promise<readonly EnqueueAnswer[]> {
+    try {
+      return await super.enqueue([job]);
+    } catch (error) {
+      if (job.unique !== undefined) this.#failed.set(job.unique.key, job.id);
+      throw error;
+    }
+  }
+}
+
+/** Settles in calls of 500, and answers as their answers come. */
+class AnswersAsTheyCome extends MemoryJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const first = await super.settle(queue, settlements.slice(0, 500), then);
+    if (settlements.length <= 500) return first;
+    const rest = await super.settle(queue, settlements.slice(500));
+    return { ...first, accepted: [...rest.accepted, ...first.accepted] };
+  }
+}
+
+/** A claim ends when its signal aborts, and not where it has done so before. */
+class EarlyAbortIgnored extends MemoryJobBackend {
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    const signal = options.signal.aborted ? new AbortController().signal : options.signal;
+    return super.claim(queue, { ...options, signal });
+  }
+}
+
+/** Begins to look for jobs from time to time once it is open, whether it was closed meanwhile or not. */
+class CloseMissesOpening extends MemoryJobBackend {
+  #cancelTimer: (() => void) | undefined;
+
+  override async open(host: JobBackendHost) {
+    await super.open(host);
+    await new Promise((resolve) => setImmediate(resolve));
+    this.#cancelTimer = host.setTimer(() => {}, 3_600_000);
+  }
+
+  override async close() {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    await super.close();
+  }
+}
+
 /** What is wrong, and a test of the suite that must find it. */
 export const brokenBackends: readonly (readonly [
   defect: string,
@@ -373,6 +487,7 @@ export const brokenBackends: readonly (readonly [
   ['ignores limits', LimitsIgnored, /no more of a queue at once than its concurrency allows/],
   ['never gets back the place of a lost lease', PlacesLeak, /frees the place of a lease that is over, once/],
   ['counts a death of what was only at hand', PrefetchedDie, /counts no death of what was only at hand/],
+  ['takes a late holder for dead', LateHoldersDie, /counts no death of a late holder that settles it/],
   ['tells the age in seconds', AgeInSeconds, /has been due that waits for longest/],
   [
     'lets waiting claims go on while paused',
@@ -387,4 +502,21 @@ export const brokenBackends: readonly (readonly [
   ],
   ['shares payloads with its callers', PayloadByReference, /not reached by what the caller does/],
   ['keeps no completed job', NothingIsKept, /keeps a completed job, and what it returned/],
+  [
+    'takes a job for stored that could not be stored',
+    RemembersTooEarly,
+    /can be repeated where one of many could not be stored/,
+  ],
+  [
+    'holds the key of a job that could not be stored',
+    KeyOutlivesFailure,
+    /can be repeated where one of many could not be stored/,
+  ],
+  [
+    'mixes up the answers of a large call',
+    AnswersAsTheyCome,
+    /each of more than a thousand in one call, in the order given/,
+  ],
+  ['claims for who had called it off before', EarlyAbortIgnored, /called off before it began/],
+  ['opens after it was closed', CloseMissesOpening, /is closed while it opens/],
 ];

@@ -96,8 +96,8 @@ export function fakeJobQueue<Payload = unknown>(
   const registry = jobRegistryOf(pool);
   const connection = registry.connect(backend, () => backend, 'a test');
   const resolved = resolveJobQueueOptions({ name: 'emails', ...options }, backend.capabilities);
-  const { headerProviders } = registry;
-  const queue = new JobQueue<Payload>({ connection, options: resolved, headerProviders });
+  const { headerProviders, aroundEnqueueing } = registry;
+  const queue = new JobQueue<Payload>({ connection, options: resolved, headerProviders, aroundEnqueueing });
   registry.addQueue(queue, 'a test');
   registry.begin();
   return { clock, backend, pool, logger, connection, registry, queue };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import type { ClaimedJob, ClaimOptions, JobState, NewJob, Settlement, StoredJob } from 'nestjs-worker';
+import type { ClaimedJob, ClaimOptions, JobState, NewJob, Settlement } from 'nestjs-worker';
 import type { ConformanceSubject } from 'nestjs-worker/testing';
 import { systemClock } from '../../lib/clock/index.js';
-import { JobBackendModel, type ModelOptions, same, type Window } from './job-backend-model.js';
+import { includes, JobBackendModel, type ModelOptions, type Moment, same } from './job-backend-model.js';
 
 export type CommandName =
   | 'enqueue'
@@ -38,18 +38,32 @@ export interface JobModelOptions extends ModelOptions {
   readonly settle: () => Promise<unknown>;
   /** How often that is done before a claim that could be answered counts as forgotten. */
   readonly patience: number;
-  /** Milliseconds by which the time that is told may be rounded. */
-  readonly rounding: number;
+  /**
+   * Makes a call, and tells of each exchange with the store that comes of it when it was, by the store's clock. The store
+   * has one at a time, and they are told in that order. Without it, time stands still while a call is made, and a claim
+   * that waits is answered after the call that makes it possible.
+   */
+  readonly watch?: <Result>(call: () => Promise<Result>, onExchange: (at: number) => void) => Promise<Result>;
 }
 
 export const queue = 'model';
 const farMs = 1_000_000_000;
 
+/** With the store: the `number`-th of all. */
+interface Exchange extends Moment {
+  readonly number: number;
+}
+
 interface Waiting {
   readonly options: ClaimOptions;
   readonly abort: () => void;
+  /** What the model has not been told of yet. */
+  readonly exchanges: Exchange[];
   jobs: readonly ClaimedJob[] | undefined;
 }
+
+/** By so much what the store lets go of by itself may be off, in ms: it does not count parts of one. */
+const roundingMs = 1;
 
 /** A backend, the model of it, and what the commands do to both. */
 export class ModelRun {
@@ -58,6 +72,7 @@ export class ModelRun {
   readonly #options: JobModelOptions;
   readonly #subject: ConformanceSubject;
   #waiting: Waiting | undefined;
+  #last: Exchange = { number: 0, at: -Infinity, since: -Infinity };
   #timers = 0;
 
   private constructor(subject: ConformanceSubject, options: JobModelOptions) {
@@ -120,31 +135,33 @@ export class ModelRun {
   }
 
   async enqueue(jobs: readonly NewJob[]): Promise<void> {
-    this.ids.push(...jobs.map(({ id }) => id));
-    const [answers, at] = await this.#call(() => this.backend.enqueue(jobs));
-    const stored = await this.#stored(jobs.map(({ id }) => id));
-    this.model.enqueued(jobs, answers, stored, at);
+    const ids = jobs.map(({ id }) => id);
+    this.ids.push(...ids);
+    const [answers, [moment]] = await this.#call(() => this.backend.enqueue(jobs));
+    await this.#reach(moment);
+    this.model.enqueued(jobs, answers, moment);
+    await this.look(ids);
   }
 
   async claimNow(options: ClaimOptions): Promise<void> {
     const { signal } = new AbortController();
-    const [jobs, at] = await this.#call(() => this.backend.claim(queue, { ...options, waitMs: 0, signal }));
-    this.model.claimed(jobs, options, at);
+    const [jobs, moments] = await this.#call(() =>
+      this.backend.claim(queue, { ...options, waitMs: 0, signal }),
+    );
+    await this.#claimed(jobs, options, moments);
   }
 
   wait(options: ClaimOptions): void {
     const controller = new AbortController();
-    const claimed = this.backend.claim(queue, {
-      ...options,
-      waitMs: farMs * 1_000,
-      signal: controller.signal,
-    });
+    const claim = (): Promise<readonly ClaimedJob[]> =>
+      this.backend.claim(queue, { ...options, waitMs: farMs * 1_000, signal: controller.signal });
     const waiting: Waiting = {
       options,
       abort: () => controller.abort(),
+      exchanges: [],
       jobs: undefined,
     };
-    claimed.then(
+    this.#watch(claim, (exchange) => waiting.exchanges.push(exchange)).then(
       (jobs) => (waiting.jobs = jobs),
       () => (waiting.jobs = []),
     );
@@ -157,31 +174,38 @@ export class ModelRun {
     if (waiting === undefined) return;
     waiting.abort();
     await this.#hasEnded(waiting);
-    this.#take(waiting);
+    await this.#catchUp();
+    this.#waiting = undefined;
   }
 
   async extend(claims: readonly ClaimedJob[], leaseMs: number): Promise<void> {
     const extensions = claims.map((job) => ({ job, leaseMs }));
-    const [answers, at] = await this.#call(() => this.backend.extend(queue, extensions));
+    const [answers, [moment]] = await this.#call(() => this.backend.extend(queue, extensions));
+    await this.#reach(moment);
     same(answers.length, claims.length);
-    const stored = await this.#stored(claims.map(({ id }) => id));
-    claims.forEach((job, index) =>
-      this.model.extended(job, leaseMs, answers[index]!, stored.get(job.id), at),
-    );
+    claims.forEach((job, index) => this.model.extended(job, leaseMs, answers[index]!, moment));
+    await this.look(claims.map(({ id }) => id));
   }
 
-  async settle(settlements: readonly Settlement[], thenClaim: ClaimOptions | undefined): Promise<void> {
-    const [answer, at] = await this.#call(() => this.backend.settle(queue, settlements, thenClaim));
-    const stored = await this.#stored(settlements.map(({ job: { id } }) => id));
-    same(answer.accepted.length, settlements.length);
-    let pushedOut = 0;
-    settlements.forEach((settlement, index) => {
-      const accepted = answer.accepted[index]!;
-      pushedOut += this.model.settled(settlement, accepted, stored.get(settlement.job.id), at);
-    });
-    same(answer.pushedOut, pushedOut);
+  /** Of dead jobs, `maxDead` are kept. */
+  async settle(
+    settlements: readonly Settlement[],
+    maxDead: number | undefined,
+    thenClaim: ClaimOptions | undefined,
+  ): Promise<void> {
+    const [answer, moments] = await this.#call(() => this.backend.settle(queue, settlements, thenClaim));
+    await this.#reach(moments[0]);
+    const { accepted, pushedOut } = answer;
+    same(accepted.length, settlements.length);
+    settlements.forEach((settlement, index) => this.model.settled(settlement, accepted[index]!, moments[0]));
+    const anyDied = settlements.some(({ kind }, index) => kind === 'dead' && accepted[index]!);
+    const dead = this.model.dead.map(({ id }) => id);
+    const stored = await this.backend.get(queue, dead);
+    const left = dead.filter((_, index) => stored[index] !== undefined);
+    this.model.pushedOut(pushedOut, anyDied ? maxDead : undefined, new Set(left));
     if (thenClaim === undefined) same(answer.claimed, []);
-    else this.model.claimed(answer.claimed, thenClaim, at);
+    else await this.#claimed(answer.claimed, thenClaim, moments);
+    await this.look(settlements.map(({ job: { id } }) => id));
   }
 
   async advance(ms: number): Promise<void> {
@@ -189,60 +213,84 @@ export class ModelRun {
   }
 
   async delete(ids: readonly string[]): Promise<void> {
-    const [answers, at] = await this.#call(() => this.backend.delete(queue, ids));
+    const [answers, [moment]] = await this.#call(() => this.backend.delete(queue, ids));
+    await this.#reach(moment);
     same(answers.length, ids.length);
-    ids.forEach((id, index) => this.model.deleted(id, answers[index]!, at));
+    ids.forEach((id, index) => this.model.deleted(id, answers[index]!, moment));
   }
 
   async retry(ids: readonly string[]): Promise<void> {
-    const [answers, at] = await this.#call(() => this.backend.retry(queue, ids));
+    const [answers, moments] = await this.#call(() => this.backend.retry(queue, ids));
+    // What it reads before that changes nothing.
+    const moment = moments.at(-1)!;
+    await this.#reach(moment);
     same(answers.length, ids.length);
-    const stored = await this.#stored(ids);
-    ids.forEach((id, index) => this.model.retried(id, answers[index]!, stored.get(id), at));
+    ids.forEach((id, index) => this.model.retried(id, answers[index]!, moment));
+    await this.look(ids);
   }
 
   async pause(paused: boolean): Promise<void> {
-    await this.backend.pause(queue, paused);
+    const [, [moment]] = await this.#call(() => this.backend.pause(queue, paused));
+    await this.#reach(moment);
     this.model.paused = paused;
   }
 
   async count(dueWithinMs: number): Promise<void> {
-    const [[counts], at] = await this.#call(() => this.backend.counts([queue], { dueWithinMs }));
-    this.model.counted(counts!, dueWithinMs, at);
+    const [[counts], [moment]] = await this.#call(() => this.backend.counts([queue], { dueWithinMs }));
+    await this.#reach(moment);
+    this.model.counted(counts!, dueWithinMs, moment);
   }
 
   async list(state: JobState, limit: number): Promise<void> {
-    const [jobs, at] = await this.#call(async () => {
-      const all: StoredJob[] = [];
-      let cursor: string | undefined;
-      do {
-        const page = await this.backend.list(queue, { state, limit, cursor });
-        all.push(...page.jobs);
-        if (all.length > 10_000) assert.fail('a list has an end');
-        ({ cursor } = page);
-      } while (cursor !== undefined);
-      return all;
-    });
-    this.model.listed(state, jobs, at);
+    const listed: string[] = [];
+    const found = new Map<
+      string,
+      { readonly states: Set<JobState | undefined>; readonly places: Set<string> }
+    >();
+    let cursor: string | undefined;
+    do {
+      const [page, [moment]] = await this.#call(() => this.backend.list(queue, { state, limit, cursor }));
+      await this.#reach(moment);
+      listed.push(...page.jobs.map(({ id }) => id));
+      for (const { id, states, place } of this.model.toBeFound(moment)) {
+        const known = found.get(id);
+        found.set(id, {
+          states: new Set([...(known?.states ?? []), ...states]),
+          places: new Set([...(known?.places ?? []), place]),
+        });
+      }
+      if (listed.length > 10_000) assert.fail('a list has an end');
+      ({ cursor } = page);
+    } while (cursor !== undefined);
+    for (const id of listed) same(found.get(id)?.states.has(state), true, `whether ${id} is ${state}`);
+    for (const [id, { states, places }] of found) {
+      // What a waiting claim has moved meanwhile may be missed, or found twice.
+      if (!states.has(state) || places.size > 1) continue;
+      const times = listed.filter((other) => other === id).length;
+      includes(states.size === 1 ? [1] : [0, 1], times, `how often ${id} is among those that are ${state}`);
+    }
   }
 
-  async look(): Promise<void> {
-    const ids = [...new Set(this.ids)];
-    const [stored, at] = await this.#call(() => this.backend.get(queue, ids));
-    ids.forEach((id, index) => this.model.told(id, stored[index], at));
+  async look(ids: readonly string[] = this.ids): Promise<void> {
+    const all = [...new Set(ids)];
+    const [stored, [moment]] = await this.#call(() => this.backend.get(queue, all));
+    await this.#reach(moment);
+    all.forEach((id, index) => this.model.told(id, stored[index], moment));
   }
 
   /** After each command: a waiting claim that could be answered has been. */
   async check(): Promise<void> {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
+    let claimable: readonly string[] = [];
     for (let turn = 0; turn < this.#options.patience; turn++) {
       await this.#options.settle();
-      if (waiting.jobs !== undefined) return this.#take(waiting);
-      const now = await this.#subject.now();
-      if (!this.model.couldClaim(waiting.options, { from: now - this.#options.rounding, to: now })) return;
+      await this.#catchUp();
+      if (this.#waiting !== waiting) return;
+      claimable = this.model.claimable(waiting.options, await this.now());
+      if (claimable.length === 0) return;
     }
-    assert.fail('a waiting claim was forgotten');
+    assert.fail(`a waiting claim was forgotten, which was to get ${claimable.join()}`);
   }
 
   /** Lets everything come to its end, and looks at what is left. */
@@ -260,6 +308,7 @@ export class ModelRun {
       if (claimed.length === 0) break;
       await this.settle(
         claimed.map((job) => ({ kind: 'completed', job, keepMs: 0 })),
+        undefined,
         undefined,
       );
     }
@@ -289,23 +338,78 @@ export class ModelRun {
     if (waiting.jobs === undefined) assert.fail('a waiting claim does not end');
   }
 
-  #take(waiting: Waiting): void {
-    this.#waiting = undefined;
-    const jobs = waiting.jobs ?? [];
-    const at = jobs[0]?.claimedAt;
-    const { rounding } = this.#options;
-    if (at === undefined) return;
-    this.model.claimed(jobs, waiting.options, { from: at - rounding, to: at + rounding });
+  async #claimed(
+    jobs: readonly ClaimedJob[],
+    options: ClaimOptions,
+    moments: readonly Exchange[],
+  ): Promise<void> {
+    for (const [index, moment] of moments.entries()) {
+      await this.#reach(moment);
+      // It looks again where there may be more behind what it has gone past.
+      const isLast = index === moments.length - 1;
+      this.model.claimed(isLast ? jobs : [], options, moment.at);
+    }
   }
 
-  async #call<Result>(call: () => Promise<Result>): Promise<[result: Result, at: Window]> {
-    const from = (await this.#subject.now()) - this.#options.rounding;
-    const result = await call();
-    return [result, { from, to: (await this.#subject.now()) + this.#options.rounding }];
+  /** Tells the model what the waiting claim did before that. */
+  async #reach({ number }: Exchange): Promise<void> {
+    if (this.#options.watch !== undefined) await this.#catchUp(number);
   }
 
-  async #stored(ids: readonly string[]): Promise<Map<string, StoredJob>> {
-    const stored = await this.backend.get(queue, ids);
-    return new Map(stored.filter((job) => job !== undefined).map((job) => [job.id, job]));
+  async #catchUp(before = Infinity): Promise<void> {
+    const waiting = this.#waiting;
+    if (waiting === undefined) return;
+    const { options, exchanges } = waiting;
+    if (this.#options.watch === undefined) {
+      if (waiting.jobs === undefined) return;
+      this.#waiting = undefined;
+      if (waiting.jobs.length > 0) this.model.claimed(waiting.jobs, options, waiting.jobs[0]!.claimedAt);
+      return;
+    }
+    while (exchanges[0] !== undefined && exchanges[0].number < before) {
+      const { at } = exchanges.shift()!;
+      // What the last one has come to takes a turn.
+      if (exchanges.length === 0) await new Promise(setImmediate);
+      const isOff = exchanges.length === 1 && waiting.jobs?.length === 0;
+      if (isOff && this.model.claimable(options, at).length > 0) {
+        // Called off: what it got has gone back.
+        exchanges.shift();
+        this.model.gaveBack(options, at);
+      } else if (exchanges.length === 0 && waiting.jobs !== undefined) {
+        this.#waiting = undefined;
+        this.model.claimed(waiting.jobs, options, at);
+      } else {
+        this.model.claimed([], options, at);
+      }
+    }
+  }
+
+  /** Its result, and when there was something to do with the store; for a call that has nothing to do, when it was made. */
+  async #call<Result>(
+    call: () => Promise<Result>,
+  ): Promise<[result: Result, exchanges: readonly [Exchange, ...Exchange[]]]> {
+    if (this.#options.watch === undefined) {
+      await this.#options.settle();
+      await this.#catchUp();
+    }
+    const at = await this.#subject.now();
+    if (this.#options.watch === undefined) return [await call(), [{ number: 0, at, since: at }]];
+    const exchanges: Exchange[] = [];
+    const result = await this.#watch(call, ({ since, ...exchange }) =>
+      exchanges.push({ ...exchange, since: Math.max(since, at - roundingMs) }),
+    );
+    const [first = { number: 0, at, since: at }, ...others] = exchanges;
+    return [result, [first, ...others]];
+  }
+
+  #watch<Result>(call: () => Promise<Result>, onExchange: (exchange: Exchange) => void): Promise<Result> {
+    const { watch } = this.#options;
+    if (watch === undefined) return call();
+    return watch(call, (at) => {
+      // It began when the one before it was over.
+      const { number, at: before } = this.#last;
+      this.#last = { number: number + 1, at, since: before - roundingMs };
+      onExchange(this.#last);
+    });
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { inspect } from 'node:util';
+import { inspect, isDeepStrictEqual } from 'node:util';
 import {
   type ClaimedJob,
   type ClaimOptions,
@@ -16,10 +16,11 @@ import {
   type StoredJob,
 } from '../../lib/jobs/index.js';
 
-/** When something was done, by the backend's clock: between these. The same, where that clock stands still. */
-export interface Window {
-  readonly from: number;
-  readonly to: number;
+/** When something was done, by the backend's clock. */
+export interface Moment {
+  readonly at: number;
+  /** What the store lets go of by itself, it may have judged by a time from here on. The same as `at` where it does not. */
+  readonly since: number;
 }
 
 /** What backends may differ in. */
@@ -27,8 +28,8 @@ export interface ModelOptions {
   readonly priority: boolean;
   /** When it is the turn of a job whose lease is over: as when it was due, or when its lease ended. */
   readonly lostTurn: 'due' | 'lease-end';
-  /** Whether a lease that is over may be void already when the limit of its key keeps its job from being claimed. */
-  readonly mayLapse: boolean;
+  /** Whether a lease that is over is void once a claim has gone past its job, for whose limit key there was no place. */
+  readonly lapsesWhenPassed: boolean;
 }
 
 interface ModelLease {
@@ -39,38 +40,51 @@ interface ModelLease {
   readonly limits: ClaimOptions['limits'];
 }
 
+/** From when on it may be so, and from when on it is. */
+interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Of whoever held a job by that token: when it is taken to have been, at the earliest and at the latest. */
+interface ModelDeath extends Span {
+  readonly token: string | undefined;
+}
+
+interface ModelAttempt {
+  readonly outcome: JobAttempt['outcome'];
+  readonly token: string | undefined;
+}
+
 interface ModelJob {
   readonly id: string;
   readonly given: NewJob;
   /** When its unique key is free, at the latest. */
-  readonly keyUntil: Window;
+  readonly keyUntil: Span;
   dueAt: number;
   failures: number;
-  /** How many at least, and at most: by when it is taken to have died. */
-  deaths: { least: number; most: number; leastAt: number; mostAt: number };
-  outcomes: JobAttempt['outcome'][];
+  deaths: readonly ModelDeath[];
+  attempts: readonly ModelAttempt[];
   lease: ModelLease | undefined;
-  ended: { readonly state: 'completed' | 'cancelled' | 'dead'; readonly keptUntil: number } | undefined;
+  ended:
+    | { readonly state: 'completed' | 'cancelled' | 'dead'; readonly at: number; readonly keptUntil: Span }
+    | undefined;
   lastToken: bigint;
 }
 
-type Answer<Value> = { readonly is: Value } | 'either';
-
 /**
  * What a backend is to answer: a list of jobs, gone through from the first to the last. Told of each call and its answer,
- * it fails where the answer is none that the contract allows.
+ * in the order in which the backend came to them, it fails where the answer is none that the contract allows.
  */
 export class JobBackendModel {
   readonly jobs = new Map<string, ModelJob>();
   /** All claims ever given. */
   readonly claims: ClaimedJob[] = [];
-  readonly keys = new Map<string, string>();
-  /** Ends that were accepted, by id of the job: for each life of it, one. */
-  readonly completions = new Map<string, number>();
+  /** Who holds a unique key: more than one where that is a matter of a moment that nobody knows; `undefined`: nobody. */
+  readonly #keys = new Map<string, ReadonlySet<string | undefined>>();
   readonly #ended: { readonly at: number; readonly kind: 'completed' | 'failed' }[] = [];
   readonly #options: ModelOptions;
   paused = false;
-  #deathOrder: string[] = [];
 
   constructor(options: ModelOptions) {
     this.#options = options;
@@ -78,316 +92,286 @@ export class JobBackendModel {
 
   // What is asked and answered
 
-  enqueued(jobs: readonly NewJob[], answers: readonly EnqueueAnswer[], stored: StoredMap, at: Window): void {
+  enqueued(jobs: readonly NewJob[], answers: readonly EnqueueAnswer[], moment: Moment): void {
     same(answers.length, jobs.length);
     for (const [index, given] of jobs.entries()) {
+      const { id, unique } = given;
+      const allowed: EnqueueAnswer[] = [];
+      const states = statesOf(this.jobs.get(id), moment);
+      if (states.some((state) => state !== undefined)) allowed.push({ kind: 'exists', id });
+      if (states.includes(undefined)) {
+        for (const holder of this.#holdersOf(unique?.key, moment)) {
+          allowed.push(holder === undefined ? { kind: 'enqueued', id } : { kind: 'duplicate', id: holder });
+        }
+      }
       const answer = answers[index]!;
-      const exists = this.#exists(given.id, at);
-      if (exists !== 'either' && exists.is) {
-        same(answer, { kind: 'exists', id: given.id });
-        continue;
-      }
-      if (exists === 'either' && answer.kind === 'exists') continue;
-      const holder = this.#holderOf(given.unique?.key, at);
-      if (holder !== 'either' && holder.is !== undefined) {
-        same(answer, { kind: 'duplicate', id: holder.is });
-        continue;
-      }
-      if (holder === 'either' && answer.kind === 'duplicate') continue;
-      same(answer, { kind: 'enqueued', id: given.id });
-      const job = stored.get(given.id);
-      assert.ok(job !== undefined, `${given.id} was enqueued and is stored`);
-      this.#add(given, job, at);
+      includes(allowed, answer, `enqueueing ${id}`);
+      if (answer.kind === 'exists') continue;
+      this.jobs.delete(id);
+      if (answer.kind === 'enqueued') this.#add(given, moment);
+      if (unique !== undefined) this.#keys.set(unique.key, new Set([answer.id]));
     }
   }
 
-  claimed(jobs: readonly ClaimedJob[], options: ClaimOptions, at: Window): void {
-    const { limit, prefetch, leaseMs, limits } = options;
-    if (this.paused) return same(jobs, []);
-    const perKey = limits?.perKey ?? Infinity;
-    const most = limits?.concurrency ?? Infinity;
-    const room = (held: number): number => Math.max(0, Math.min(limit + prefetch, most - held));
-    atMost(jobs.length, room(this.#active(at.to).length));
-    const atLeast = room(this.#active(at.from).length);
-    const isFull = (key: string | undefined, then: number): boolean =>
-      key !== undefined && this.#active(then).filter(({ given }) => given.limitKey === key).length >= perKey;
-    const taken: string[] = [];
+  claimed(jobs: readonly ClaimedJob[], options: ClaimOptions, at: number): void {
+    const ids = jobs.map(({ id }) => id);
+    const { taken, passed } = this.#expected(options, at);
+    same(
+      ids,
+      taken.map(({ id }) => id),
+      'what is claimed',
+    );
+    this.#goPast(passed, at);
     for (const [index, claim] of jobs.entries()) {
-      const job = this.jobs.get(claim.id);
-      same(job !== undefined && this.#isClaimable(job, at.to), true, `${claim.id} can be claimed`);
-      if (job === undefined) continue;
-      excludes(taken, claim.id, 'no job twice');
-      same(isFull(job.given.limitKey, at.to), false, `the key of ${claim.id} is full`);
-      for (const other of this.jobs.values()) {
-        if (taken.includes(other.id) || !this.#isClaimable(other, at.from)) continue;
-        if (isFull(other.given.limitKey, at.from)) continue;
-        if (other !== job && this.#precedes(other, job)) assert.fail(`${other.id} goes before ${job.id}`);
-      }
-      this.#checkClaimed(job, claim, leaseMs, at);
-      taken.push(claim.id);
-      job.lease = { token: claim.token, endsAt: claim.leaseEndsAt, started: index < limit, limits };
+      const job = taken[index]!;
+      this.#lose(job, at);
+      this.#checkClaimed(job, claim, options.leaseMs, at);
+      const { token, leaseEndsAt: endsAt } = claim;
+      job.lease = { token, endsAt, started: index < options.limit, limits: options.limits };
       this.claims.push(claim);
     }
-    if (jobs.length >= atLeast) return;
-    for (const job of this.jobs.values()) {
-      if (taken.includes(job.id) || !this.#isClaimable(job, at.from)) continue;
-      if (!isFull(job.given.limitKey, at.from)) assert.fail(`${job.id} was left behind`);
+  }
+
+  /** Somebody claimed what there was, and gave it back. */
+  gaveBack(options: ClaimOptions, at: number): void {
+    const { taken, passed } = this.#expected(options, at);
+    this.#goPast(passed, at);
+    for (const job of taken) {
+      this.#lose(job, at);
     }
   }
 
-  /** Whether a claim would get something for sure. */
-  couldClaim({ limits }: ClaimOptions, at: Window): boolean {
-    if (this.paused || this.#active(at.from).length >= (limits?.concurrency ?? Infinity)) return false;
-    const perKey = limits?.perKey ?? Infinity;
-    return [...this.jobs.values()].some((job) => {
-      const { limitKey } = job.given;
-      const held = this.#active(at.from).filter(({ given }) => given.limitKey === limitKey).length;
-      return this.#isClaimable(job, at.from) && (limitKey === undefined || held < perKey);
-    });
+  /** What a claim is to get for sure. */
+  claimable(options: ClaimOptions, at: number): readonly string[] {
+    return this.#expected(options, at).taken.map(({ id }) => id);
   }
 
-  extended(
-    claim: ClaimedJob,
-    leaseMs: number,
-    accepted: boolean,
-    stored: StoredJob | undefined,
-    at: Window,
-  ): void {
-    const job = this.#heldBy(claim);
-    if (job?.lease === undefined) return same(accepted, false, 'a lost lease is not extended');
-    const { lease } = job;
-    const isOver = lease.endsAt <= at.to;
-    if (!isOver) same(accepted, true, `the lease of ${job.id} is extended`);
-    else if (!this.#mayDiffer(job)) {
-      const [exceeds, doesNot] = [this.#exceeds(job, at.to), !this.#exceeds(job, at.from)];
-      if (exceeds && lease.endsAt <= at.from) same(accepted, false, `there is no room for ${job.id}`);
-      else if (doesNot) same(accepted, true, `there is room for ${job.id}`);
+  extended(claim: ClaimedJob, leaseMs: number, accepted: boolean, { at }: Moment): void {
+    const lease = this.#heldBy(claim)?.lease;
+    if (lease === undefined) {
+      this.#hearOf(claim);
+      return same(accepted, false, 'a lost lease is extended');
     }
-    if (!accepted) {
+    const job = this.jobs.get(claim.id)!;
+    same(accepted, lease.endsAt > at || this.#hasRoom(job, lease.limits, at), `${job.id} is extended`);
+    if (accepted) {
+      lease.started = true;
+      lease.endsAt = at + leaseMs;
+    } else {
       lease.token = undefined;
-      return;
+      lease.started = false;
     }
-    lease.started = true;
-    same(stored?.state, 'active');
-    lease.endsAt = this.#within(stored?.leaseEndsAt, leaseMs, at);
   }
 
-  settled(settlement: Settlement, accepted: boolean, stored: StoredJob | undefined, at: Window): number {
+  settled(settlement: Settlement, accepted: boolean, moment: Moment): void {
     const job = this.#heldBy(settlement.job);
-    if (job === undefined) {
-      same(accepted, false, `${settlement.kind} of ${settlement.job.id} with a token that no longer holds`);
-      return 0;
-    }
-    if (this.#mayDiffer(job) && job.lease!.endsAt <= at.to && !accepted) {
-      job.lease!.token = undefined;
-      return 0;
-    }
-    same(accepted, true, `${settlement.kind} of ${job.id}`);
+    same(accepted, job !== undefined, `${settlement.kind} of ${settlement.job.id} is accepted`);
+    if (job === undefined) return this.#hearOf(settlement.job);
+    const { at } = moment;
     job.lease = undefined;
     const attempt = 'attempt' in settlement ? settlement.attempt : undefined;
-    if (attempt !== undefined) job.outcomes = [...job.outcomes, attempt.outcome].slice(-historyLimit);
-    if (attempt?.outcome === 'failed') this.#ended.push({ at: at.to, kind: 'failed' });
+    if (attempt !== undefined) addAttempt(job, attempt.outcome, undefined);
+    if (attempt?.outcome === 'failed') this.#ended.push({ at, kind: 'failed' });
     switch (settlement.kind) {
       case 'scheduled':
         job.failures = settlement.failures;
-        job.dueAt = this.#within(stored?.dueAt, settlement.delayMs, at);
-        return 0;
+        job.dueAt = at + settlement.delayMs;
+        return;
       case 'released':
-        return 0;
+        return;
       case 'dead':
         job.failures = settlement.failures;
-        this.#end(job, 'dead', Infinity);
-        this.#deathOrder.push(job.id);
-        return this.#pushOut(settlement.maxDead);
+        this.#end(job, 'dead', Infinity, moment);
+        return;
       default:
-        if (settlement.kind === 'completed') this.#ended.push({ at: at.to, kind: 'completed' });
-        if (settlement.kind === 'completed') {
-          this.completions.set(job.id, (this.completions.get(job.id) ?? 0) + 1);
-        }
-        if (settlement.keepMs > 0) same(stored?.state ?? settlement.kind, settlement.kind);
-        this.#end(job, settlement.kind, (stored?.endedAt ?? at.to) + settlement.keepMs);
+        if (settlement.kind === 'completed') this.#ended.push({ at, kind: 'completed' });
+        this.#end(job, settlement.kind, settlement.keepMs, moment);
         if (settlement.keepMs === 0) this.jobs.delete(job.id);
-        return 0;
     }
   }
 
-  deleted(id: string, answer: DeleteAnswer, at: Window): void {
-    const states = this.#states(id, at);
+  /** The oldest of the dead have given way; which ones of the same age, is told by who is `left`. */
+  pushedOut(count: number, maxDead: number | undefined, left: ReadonlySet<string>): void {
+    const dead = this.dead;
+    same(count, Math.max(0, dead.length - (maxDead ?? Infinity)), 'how many are pushed out');
+    const gone = dead.filter(({ id }) => !left.has(id));
+    same(gone.length, count, 'how many dead jobs are gone');
+    for (const { id } of gone) this.jobs.delete(id);
+    const youngest = Math.max(...gone.map(({ ended }) => ended!.at));
+    for (const { id, ended } of this.dead) atLeast(ended!.at, youngest, `when ${id} died, which was kept,`);
+  }
+
+  get dead(): readonly ModelJob[] {
+    return [...this.jobs.values()].filter(({ ended }) => ended?.state === 'dead');
+  }
+
+  deleted(id: string, answer: DeleteAnswer, moment: Moment): void {
+    const job = this.jobs.get(id);
+    const states = statesOf(job, moment);
     const allowed = states.map((state): DeleteAnswer => {
       if (state === undefined) return 'unknown';
       return state === 'active' ? 'active' : 'deleted';
     });
     // Of a job whose lease is over, somebody may be running it still.
-    if (this.jobs.get(id)?.lease !== undefined && states.includes('ready')) allowed.push('active');
-    includes(allowed, answer, `deleting ${id}, which is ${states.join()}`);
-    const job = this.jobs.get(id);
+    if (job?.lease !== undefined && states.includes('ready')) allowed.push('active');
+    includes(allowed, answer, `deleting ${id}`);
     if (job !== undefined) this.#freeKey(job);
     this.jobs.delete(id);
-    this.#deathOrder = this.#deathOrder.filter((other) => other !== id);
   }
 
-  retried(id: string, answer: RetryAnswer, stored: StoredJob | undefined, at: Window): void {
-    const allowed = this.#states(id, at).map((state): RetryAnswer => {
+  retried(id: string, answer: RetryAnswer, moment: Moment): void {
+    const job = this.jobs.get(id);
+    const allowed = statesOf(job, moment).map((state): RetryAnswer => {
       if (state === undefined) return 'unknown';
       if (state === 'ready' || state === 'active') return state;
       return state === 'completed' || state === 'cancelled' ? 'ended' : 'retried';
     });
     includes(allowed, answer, `retrying ${id}`);
-    const job = this.jobs.get(id);
     if (answer !== 'retried' || job === undefined) return;
-    this.#deathOrder = this.#deathOrder.filter((other) => other !== id);
     const wasDead = job.ended !== undefined;
     job.ended = undefined;
     job.failures = 0;
-    job.deaths = noDeaths();
-    job.dueAt = this.#within(stored?.dueAt, 0, at);
-    if (wasDead) this.#holdKey(job, at);
+    job.deaths = [];
+    job.dueAt = moment.at;
+    if (wasDead) this.#holdKey(job, moment);
   }
 
-  counted(counts: QueueCounts, dueWithinMs: number, at: Window): void {
+  counted(counts: QueueCounts, dueWithinMs: number, { at }: Moment): void {
     same(counts.paused, this.paused);
+    const all = [...this.jobs.values()];
     for (const state of ['ready', 'scheduled', 'active', 'dead'] as const) {
-      const all = [...this.jobs.keys()].map((id) => this.#states(id, at));
-      const least = all.filter((states) => states.every((other) => other === state)).length;
-      const most = all.filter((states) => states.includes(state)).length;
-      atLeast(counts[state], least, `${state} jobs`);
-      atMost(counts[state], most, `${state} jobs`);
+      same(counts[state], all.filter((job) => stateAt(job, at) === state).length, `${state} jobs`);
     }
-    const scheduled = [...this.jobs.values()].filter(
-      ({ lease, ended }) => lease === undefined && ended === undefined,
-    );
-    const due = (from: number, to: number): number =>
-      scheduled.filter(({ dueAt }) => dueAt > from && dueAt <= to + dueWithinMs).length;
-    atLeast(counts.dueWithin, due(at.to, at.from));
-    atMost(counts.dueWithin, due(at.from, at.to));
-    const waiting = scheduled.map(({ dueAt }) => dueAt);
-    if (![...this.jobs.values()].some((job) => job.lease !== undefined && job.lease.endsAt <= at.to)) {
-      const age = (then: number): number =>
-        Math.max(0, ...waiting.filter((dueAt) => dueAt <= then).map((d) => then - d));
-      atLeast(counts.oldestReadyAgeMs, age(at.from));
-      atMost(counts.oldestReadyAgeMs, age(at.to));
-    }
+    const later = all.filter((job) => stateAt(job, at) === 'scheduled');
+    same(counts.dueWithin, later.filter(({ dueAt }) => dueAt <= at + dueWithinMs).length, 'due soon');
+    const ages = all.filter((job) => isClaimable(job, at)).map((job) => at - this.#turn(job));
+    same(counts.oldestReadyAgeMs, Math.max(0, ...ages), 'the age of the oldest');
     for (const kind of ['completed', 'failed'] as const) {
       const since = (minutes: number): number =>
-        this.#ended.filter((end) => end.kind === kind && end.at > at.to - minutes * 60_000).length;
+        this.#ended.filter((end) => end.kind === kind && end.at > at - minutes * 60_000).length;
       const sum = counts.throughput.reduce((total, bucket) => total + bucket[kind], 0);
       atLeast(sum, since(58), kind);
       atMost(sum, since(62), kind);
     }
   }
 
-  listed(state: JobState, jobs: readonly StoredJob[], at: Window): void {
-    const ids = jobs.map(({ id }) => id);
-    same(new Set(ids).size, ids.length, 'none is listed twice');
-    for (const id of this.jobs.keys()) {
-      const states = this.#states(id, at);
-      if (states.every((other) => other === state)) includes(ids, id, `${state} jobs`);
-      if (!states.includes(state)) excludes(ids, id, `${state} jobs`);
-    }
-    for (const id of ids) same(this.jobs.has(id), true, `${id} is known`);
+  /** Of each job, in what states whoever looked at that moment may have found it, and where among those of its state. */
+  toBeFound(moment: Moment): { id: string; states: readonly (JobState | undefined)[]; place: string }[] {
+    return [...this.jobs.values()].map((job) => {
+      const { id, lastToken } = job;
+      return { id, states: statesOf(job, moment), place: `${lastToken} ${this.#turn(job)}` };
+    });
   }
 
   /** All that is stored of a job that was ever enqueued. */
-  told(id: string, stored: StoredJob | undefined, at: Window): void {
-    includes(this.#states(id, at), stored?.state, `the state of ${id}`);
+  told(id: string, stored: StoredJob | undefined, moment: Moment): void {
     const job = this.jobs.get(id);
+    includes(statesOf(job, moment), stored?.state, `the state of ${id}`);
     if (stored === undefined || job === undefined) return;
     same(stored.failures, job.failures, `failures of ${id}`);
-    same(
-      stored.history.map(({ outcome }) => outcome),
-      job.outcomes,
-      `the history of ${id}`,
-    );
+    this.#checkDeaths(job, stored, moment.at);
     same(Buffer.from(stored.payload ?? []).toString(), Buffer.from(job.given.payload ?? []).toString());
-    if (job.ended === undefined) same(stored.dueAt, job.dueAt);
+    if (job.ended === undefined) same(stored.dueAt, job.dueAt, `when ${id} is due`);
+    else same(stored.endedAt, job.ended.at, `when ${id} ended`);
+    if (stored.state === 'active') same(stored.leaseEndsAt, job.lease?.endsAt, `the end of its lease`);
   }
 
   // What follows from it
 
-  /** What a call that was made just now may have found. */
-  #states(id: string, { from, to }: Window): (JobState | undefined)[] {
-    const job = this.jobs.get(id);
-    return [stateAt(job, from), stateAt(job, to)];
+  /** What a claim is to get, and what it goes past, since there is no place for it. */
+  #expected(options: ClaimOptions, at: number): { taken: readonly ModelJob[]; passed: readonly ModelJob[] } {
+    const { limit, prefetch, limits } = options;
+    const active = this.#active(at);
+    const room = Math.min(limit + prefetch, (limits?.concurrency ?? Infinity) - active.length);
+    const taken: ModelJob[] = [];
+    const passed: ModelJob[] = [];
+    if (this.paused) return { taken, passed };
+    const inTurn = [...this.jobs.values()]
+      .filter((job) => isClaimable(job, at))
+      .toSorted((a, b) => this.#compare(a, b));
+    for (const job of inTurn) {
+      if (taken.length >= room) break;
+      const held = [...active, ...taken].filter(
+        (other) => other.given.limitKey === job.given.limitKey,
+      ).length;
+      const isHeldUp = job.given.limitKey !== undefined && held >= (limits?.perKey ?? Infinity);
+      if (isHeldUp) passed.push(job);
+      else taken.push(job);
+    }
+    return { taken, passed };
   }
 
-  #exists(id: string, at: Window): Answer<boolean> {
-    const [before, after] = this.#states(id, at);
-    return (before === undefined) === (after === undefined) ? { is: after !== undefined } : 'either';
+  #compare(a: ModelJob, b: ModelJob): number {
+    const byPriority = this.#options.priority ? b.given.priority - a.given.priority : 0;
+    return byPriority || this.#turn(a) - this.#turn(b) || (a.id < b.id ? -1 : 1);
   }
 
-  #holderOf(key: string | undefined, { from, to }: Window): Answer<string | undefined> {
-    const id = key === undefined ? undefined : this.keys.get(key);
-    const job = id === undefined ? undefined : this.jobs.get(id);
-    if (job === undefined || job.keyUntil.to <= from) return { is: undefined };
-    return job.keyUntil.from <= to ? 'either' : { is: id };
-  }
-
-  #add(given: NewJob, stored: StoredJob, at: Window): void {
-    const ttlMs = given.unique?.ttlMs ?? Infinity;
-    const job: ModelJob = {
-      id: given.id,
-      given,
-      keyUntil: { from: at.from + ttlMs, to: at.to + ttlMs },
-      dueAt: 'at' in given.due ? given.due.at : this.#within(stored.dueAt, given.due.inMs, at),
-      failures: 0,
-      deaths: noDeaths(),
-      outcomes: [],
-      lease: undefined,
-      ended: undefined,
-      lastToken: -1n,
-    };
-    this.jobs.set(given.id, job);
-    if (given.unique !== undefined) this.keys.set(given.unique.key, given.id);
-  }
-
-  #isClaimable({ ended, lease, dueAt }: ModelJob, at: number): boolean {
-    return ended === undefined && (lease === undefined ? dueAt : lease.endsAt) <= at;
+  /** By what a job is put in order, among those of its priority. */
+  #turn({ lease, dueAt }: ModelJob): number {
+    return lease === undefined || this.#options.lostTurn === 'due' ? dueAt : lease.endsAt;
   }
 
   #active(at: number): readonly ModelJob[] {
     return [...this.jobs.values()].filter(({ lease }) => lease !== undefined && lease.endsAt > at);
   }
 
-  #precedes(a: ModelJob, b: ModelJob): boolean {
-    if (this.#options.priority && a.given.priority !== b.given.priority)
-      return a.given.priority > b.given.priority;
-    const [ofA, ofB] = [this.#turn(a), this.#turn(b)];
-    return ofA.to === ofB.from ? a.id < b.id && ofA.from === ofB.to : ofA.to < ofB.from;
-  }
-
-  /** By what a job is put in order, among those of its priority: at the earliest, and at the latest. */
-  #turn(job: ModelJob): Window {
-    const { lease, dueAt } = job;
-    if (lease === undefined || this.#options.lostTurn === 'due') return { from: dueAt, to: dueAt };
-    return { from: this.#mayDiffer(job) ? dueAt : lease.endsAt, to: lease.endsAt };
-  }
-
-  #checkClaimed(job: ModelJob, claim: ClaimedJob, leaseMs: number, at: Window): void {
-    const { lease } = job;
-    if (lease?.started === true) {
-      const { least, most, leastAt, mostAt } = job.deaths;
-      job.deaths = {
-        least: deathsAt(at.to, least, leastAt) + 1,
-        most: deathsAt(at.from, most, mostAt) + 1,
-        leastAt: lease.endsAt,
-        mostAt: at.to,
-      };
-      job.outcomes = [...job.outcomes, 'died' as const].slice(-historyLimit);
-    }
-    atLeast(claim.claimedAt, at.from);
-    atMost(claim.claimedAt, at.to);
-    atLeast(claim.claimedAt, job.dueAt, 'never before it is due');
-    atMost(Math.abs(claim.leaseEndsAt - claim.claimedAt - leaseMs), 1);
-    same(claim.failures, job.failures);
-    const { least, most, leastAt, mostAt } = job.deaths;
-    atLeast(claim.deaths, deathsAt(at.to, least, leastAt));
-    atMost(claim.deaths, deathsAt(at.from, most, mostAt));
-    same(
-      claim.history.map(({ outcome }) => outcome),
-      job.outcomes,
+  /** Whether limits leave a place for a job that is not held. */
+  #hasRoom({ given: { limitKey } }: ModelJob, limits: ClaimOptions['limits'], at: number): boolean {
+    const active = this.#active(at);
+    const held = active.filter(({ given }) => given.limitKey === limitKey).length;
+    return (
+      active.length < (limits?.concurrency ?? Infinity) &&
+      (limitKey === undefined || held < (limits?.perKey ?? Infinity))
     );
-    same(BigInt(claim.token) > job.lastToken, true, 'tokens grow');
+  }
+
+  #goPast(jobs: readonly ModelJob[], at: number): void {
+    if (this.#options.lapsesWhenPassed) for (const job of jobs) this.#lose(job, at);
+  }
+
+  /** Its lease is over, if it has one: whoever held it does no more. */
+  #lose(job: ModelJob, at: number): void {
+    const { lease } = job;
+    job.lease = undefined;
+    if (lease?.started !== true) return;
+    job.deaths = [...job.deaths, { token: lease.token, from: lease.endsAt, to: at }];
+    addAttempt(job, 'died', lease.token);
+  }
+
+  /** Whoever had that token is alive. */
+  #hearOf({ id, token }: ClaimedJob): void {
+    const job = this.jobs.get(id);
+    const death = job?.deaths.find((one) => one.token === token);
+    if (job === undefined || death === undefined) return;
+    job.deaths = job.deaths.filter((one) => one !== death);
+    job.attempts = job.attempts.map((one) => (one.token === token ? { token, outcome: 'lost' } : one));
+  }
+
+  #checkClaimed(job: ModelJob, claim: ClaimedJob, leaseMs: number, at: number): void {
+    same(claim.claimedAt, at, `when ${job.id} is claimed`);
+    same(claim.leaseEndsAt, at + leaseMs, `the end of its lease`);
+    same(claim.dueAt, job.dueAt, `when ${job.id} is due`);
+    same(claim.failures, job.failures, `failures of ${job.id}`);
+    this.#checkDeaths(job, claim, at);
+    same(BigInt(claim.token) > job.lastToken, true, 'whether tokens grow');
     job.lastToken = BigInt(claim.token);
+  }
+
+  #checkDeaths({ id, deaths, attempts }: ModelJob, stored: StoredJob, at: number): void {
+    let [least, most] = [0, 0];
+    let last = { from: 0, to: 0 };
+    for (const death of deaths) {
+      least = deathsAt(death.to, least, last.from) + 1;
+      most = deathsAt(death.from, most, last.to) + 1;
+      last = death;
+    }
+    atLeast(stored.deaths, deathsAt(at, least, last.from), `deaths of ${id}`);
+    atMost(stored.deaths, deathsAt(at, most, last.to), `deaths of ${id}`);
+    same(
+      stored.history.map(({ outcome }) => outcome),
+      attempts.map(({ outcome }) => outcome),
+      `the history of ${id}`,
+    );
   }
 
   #heldBy({ id, token }: ClaimedJob): ModelJob | undefined {
@@ -395,59 +379,78 @@ export class JobBackendModel {
     return job?.lease?.token === token ? job : undefined;
   }
 
-  #mayDiffer(job: ModelJob): boolean {
-    return this.#options.mayLapse && job.given.limitKey !== undefined;
+  #add(given: NewJob, { at, since }: Moment): void {
+    const ttlMs = given.unique?.ttlMs ?? Infinity;
+    this.jobs.set(given.id, {
+      id: given.id,
+      given,
+      keyUntil: { from: since + ttlMs, to: at + ttlMs },
+      dueAt: 'at' in given.due ? given.due.at : at + given.due.inMs,
+      failures: 0,
+      deaths: [],
+      attempts: [],
+      lease: undefined,
+      ended: undefined,
+      lastToken: -1n,
+    });
   }
 
-  /** Whether the limits under which a job was claimed, whose lease is over, leave no place for it. */
-  #exceeds({ given: { limitKey }, lease }: ModelJob, at: number): boolean {
-    const active = this.#active(at);
-    if (active.length >= (lease?.limits?.concurrency ?? Infinity)) return true;
-    const held = active.filter(({ given }) => given.limitKey === limitKey).length;
-    return limitKey !== undefined && held >= (lease?.limits?.perKey ?? Infinity);
-  }
-
-  #end(job: ModelJob, state: 'completed' | 'cancelled' | 'dead', keptUntil: number): void {
-    same(job.ended, undefined, `${job.id} ends once`);
-    job.ended = { state, keptUntil };
+  #end(job: ModelJob, state: 'completed' | 'cancelled' | 'dead', keepMs: number, moment: Moment): void {
+    same(job.ended, undefined, `how ${job.id} has ended`);
+    const { at, since } = moment;
+    job.ended = { state, at, keptUntil: { from: since + keepMs, to: at + keepMs } };
     this.#freeKey(job);
   }
 
-  #pushOut(maxDead: number): number {
-    const gone = this.#deathOrder.splice(0, Math.max(0, this.#deathOrder.length - maxDead));
-    for (const id of gone) this.jobs.delete(id);
-    return gone.length;
+  #holdersOf(key: string | undefined, { at, since }: Moment): ReadonlySet<string | undefined> {
+    const holders = (key === undefined ? undefined : this.#keys.get(key)) ?? [undefined];
+    const possible = [...holders].flatMap((id) => {
+      const { from, to } = (id === undefined ? undefined : this.jobs.get(id)?.keyUntil) ?? always;
+      if (to <= since) return [undefined];
+      return from <= at ? [id, undefined] : [id];
+    });
+    return new Set(possible);
   }
 
-  #holdKey(job: ModelJob, at: Window): void {
+  #holdKey(job: ModelJob, moment: Moment): void {
     const key = job.given.unique?.key;
-    if (key === undefined || job.keyUntil.to <= at.from) return;
-    const holder = this.#holderOf(key, at);
-    if (holder !== 'either' && holder.is === undefined) this.keys.set(key, job.id);
+    if (key === undefined || job.keyUntil.to <= moment.at) return;
+    const holders = [...this.#holdersOf(key, moment)];
+    this.#keys.set(key, new Set(holders.map((holder) => holder ?? job.id)));
   }
 
   #freeKey({ id, given: { unique } }: ModelJob): void {
-    if (unique !== undefined && this.keys.get(unique.key) === id) this.keys.delete(unique.key);
-  }
-
-  /** A time that the backend has told lies so long after the call. */
-  #within(time: number | undefined, afterMs: number, at: Window): number {
-    atLeast(time, at.from + afterMs);
-    atMost(time, at.to + afterMs);
-    return time!;
+    const holders = unique && this.#keys.get(unique.key);
+    if (holders === undefined) return;
+    const others = [...holders].map((holder) => (holder === id ? undefined : holder));
+    this.#keys.set(unique!.key, new Set(others));
   }
 }
 
-export type StoredMap = ReadonlyMap<string, StoredJob>;
+const always: Span = { from: -Infinity, to: -Infinity };
 
-const noDeaths = (): ModelJob['deaths'] => ({ least: 0, most: 0, leastAt: 0, mostAt: 0 });
+function addAttempt(job: ModelJob, outcome: ModelAttempt['outcome'], token: string | undefined): void {
+  job.attempts = [...job.attempts, { outcome, token }].slice(-historyLimit);
+}
 
-function stateAt(job: ModelJob | undefined, at: number): JobState | undefined {
-  if (job === undefined) return undefined;
+function isClaimable({ ended, lease, dueAt }: ModelJob, at: number): boolean {
+  return ended === undefined && (lease === undefined ? dueAt : lease.endsAt) <= at;
+}
+
+function stateAt(job: ModelJob, at: number): JobState {
   const { ended, lease, dueAt } = job;
-  if (ended !== undefined) return ended.keptUntil <= at ? undefined : ended.state;
+  if (ended !== undefined) return ended.state;
   if (lease !== undefined) return lease.endsAt > at ? 'active' : 'ready';
   return dueAt <= at ? 'ready' : 'scheduled';
+}
+
+/** What somebody may have found who looked at that moment. */
+function statesOf(job: ModelJob | undefined, { at, since }: Moment): readonly (JobState | undefined)[] {
+  if (job === undefined) return [undefined];
+  const { from, to } = job.ended?.keptUntil ?? { from: Infinity, to: Infinity };
+  if (to <= since) return [undefined];
+  const state = stateAt(job, at);
+  return from <= at ? [state, undefined] : [state];
 }
 
 export function same(actual: unknown, expected: unknown, what = 'it'): void {
@@ -468,10 +471,7 @@ function atMost(actual: number | undefined, most: number, what = 'it'): void {
     assert.fail(`${what} is ${actual}, which is more than ${most}`);
 }
 
-function includes(all: readonly unknown[], one: unknown, what: string): void {
-  if (!all.includes(one)) assert.fail(`${what}: ${inspect(one)} is not in ${inspect(all)}`);
-}
-
-function excludes(all: readonly unknown[], one: unknown, what: string): void {
-  if (all.includes(one)) assert.fail(`${what}: ${inspect(one)} is in ${inspect(all)}`);
+export function includes(all: readonly unknown[], one: unknown, what: string): void {
+  if (!all.some((other) => isDeepStrictEqual(other, one)))
+    assert.fail(`${what}: ${inspect(one)} is not in ${inspect(all)}`);
 }

@@ -2,6 +2,7 @@ import { type SpanOptions, SpanKind } from '@opentelemetry/api';
 import type { WorkContext } from '../../execution/index.js';
 import type { JobContext } from '../../jobs/index.js';
 import type { TaskContext } from '../../tasks/index.js';
+import { messagingAttributes } from './messaging-attributes.js';
 import { spanAttributes } from './span-attributes.js';
 
 interface AttemptSpan extends SpanOptions {
@@ -17,7 +18,6 @@ export function attemptSpan(ctx: WorkContext, backend: string | undefined): Atte
   return { name, attributes: { ...spanAttributes(ctx), [attempt]: ctx.attempt } };
 }
 
-/** By OpenTelemetry's conventions for messaging: a job is a message, and its queue the destination. */
 function jobSpan(ctx: JobContext, backend: string | undefined): AttemptSpan {
   const { id, name } = ctx.job;
   return {
@@ -25,12 +25,8 @@ function jobSpan(ctx: JobContext, backend: string | undefined): AttemptSpan {
     kind: SpanKind.CONSUMER,
     attributes: {
       ...spanAttributes(ctx),
-      'messaging.system': backend,
-      'messaging.operation.name': 'process',
-      'messaging.operation.type': 'process',
-      'messaging.destination.name': ctx.name,
+      ...messagingAttributes({ operation: 'process', queue: ctx.name, name, backend }),
       'messaging.message.id': id,
-      'job.name': name === '' ? undefined : name,
       'job.attempt': ctx.attempt,
     },
   };

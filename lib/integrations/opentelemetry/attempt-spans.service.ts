@@ -4,7 +4,6 @@ import {
   context as otel,
   ROOT_CONTEXT,
   type Span,
-  SpanStatusCode,
   trace,
   type Tracer,
 } from '@opentelemetry/api';
@@ -14,16 +13,22 @@ import { type JobContext, type JobRegistry, jobRegistryOf } from '../../jobs/ind
 import { type Pool, POOL } from '../../pool/index.js';
 import { attemptSpan } from './attempt-span.js';
 import { carriedContext, carriedHeaders } from './carried-context.js';
-import { resolveTracingOptions, type WorkerTracingOptions } from './worker-tracing-options.js';
+import { EnqueueSpans } from './enqueue-spans.js';
+import { markFailed, markThrown } from './failed-span.js';
+import {
+  type ResolvedTracingOptions,
+  resolveTracingOptions,
+  type WorkerTracingOptions,
+} from './worker-tracing-options.js';
 
 export const WORKER_TRACING_OPTIONS: unique symbol = Symbol.for(
   'nestjs-worker:worker-tracing-options',
 ) as never;
 
 /** The options that an app was given, which may import the module plain as well. */
-const given = new WeakMap<Pool, Required<WorkerTracingOptions>>();
+const given = new WeakMap<Pool, ResolvedTracingOptions>();
 
-/** Opens a span around each attempt, and closes it by what is told of the attempt's end. */
+/** Opens a span around each attempt, and closes it by what is told of the attempt's end; and one around what enqueues. */
 @Injectable()
 export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown {
   /** Resolves through the global provider at each call, also one that is registered later. */
@@ -46,6 +51,7 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
     this.pool.useTracer(this.#tracer);
     this.pool.use(this.#around);
     this.#registry.headerProviders.push(carriedHeaders);
+    this.#traceEnqueueing();
     const note = (event: WorkEvent): void => this.#note(event);
     this.#off.push(this.pool.events.on(note), this.pool.unitEvents.on(note));
   }
@@ -55,6 +61,13 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
     // Of attempts that never ended.
     this.#open.forEach((span) => span.end());
     this.#open.clear();
+  }
+
+  #traceEnqueueing(): void {
+    const enqueueing = given.get(this.pool)?.enqueueing;
+    if (enqueueing === 'never') return;
+    const spans = new EnqueueSpans(this.pool, this.#registry, this.#tracer, enqueueing === 'always');
+    this.#registry.aroundEnqueueing.push(spans.around);
   }
 
   readonly #around: MiddlewareFunction = (ctx, next) => {
@@ -103,17 +116,16 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
         span.addEvent(event.action, { 'worker.mark.duration_ms': event.durationMs, outcome: event.outcome });
         return;
       case 'failed':
-        span.recordException({ ...event.error, stack: event.error.stack ?? '' });
-        failed(span, event.error.name, event.error.message);
+        markThrown(span, event.error);
         break;
       case 'orphaned':
-        failed(span, 'orphaned', 'left behind: it did not end in time');
+        markFailed(span, 'orphaned', 'left behind: it did not end in time');
         break;
       case 'cancelled':
         span.setAttribute('worker.stop_reason', event.reason);
         // Whatever it did, another process does it too.
         if (event.reason === 'lease-lost')
-          failed(span, event.reason, 'its lease was lost: what it ended with is dropped');
+          markFailed(span, event.reason, 'its lease was lost: what it ended with is dropped');
         break;
       case 'snoozed':
         span.setAttribute('job.snoozed_ms', event.delayMs);
@@ -126,9 +138,4 @@ export class AttemptSpansService implements OnModuleInit, OnApplicationShutdown 
     this.#open.delete(event.executionId);
     span.end();
   }
-}
-
-function failed(span: Span, type: string, message: string): void {
-  span.setAttribute('error.type', type);
-  span.setStatus({ code: SpanStatusCode.ERROR, message });
 }

@@ -12,9 +12,10 @@ const { ConfigurableModuleClass } = new ConfigurableModuleBuilder<WorkerTracingO
  * failed. `ctx.tracer` becomes OpenTelemetry's. Import it plain, or once with `register(options)` or
  * `registerAsync()`.
  *
- * The span of a task links to the one that was active where it was submitted. So does that of a job, whose
- * headers carry the context from one process to the other, baggage included; `register({ jobs: 'parent' })`
- * makes it a child instead.
+ * The span of a task links to the one that was active where it was submitted. Enqueueing jobs inside of a span
+ * makes one of its own, of kind PRODUCER, for all jobs of the call; their headers carry its context from one
+ * process to the other, baggage included, and the span of each attempt links to it; `register({ jobs: 'parent' })`
+ * makes that a child instead. `register({ enqueueing })` says which calls have a span.
  *
  * Uses the global tracer provider and propagator, so that whatever the app has set up (an SDK, an agent)
  * receives the spans. Without a propagator, which an SDK sets up, jobs carry nothing.

@@ -31,15 +31,18 @@ export class HeldLeases {
     this.#onPage = onPage;
   }
 
-  /** Answers whether there is a place for it: its id may be too long. */
-  hold(job: ClaimedJob, now: number): boolean {
+  /**
+   * `heldAt`: since when, in ms by the machine's monotonic clock. Answers whether there is a place for it: its id may be
+   * too long.
+   */
+  hold(job: ClaimedJob, heldAt: number): boolean {
     const text = `${job.token} ${job.id}`;
     if (Buffer.byteLength(text) > slotBytes - textAt) return false;
     const slot = this.#free.pop() ?? this.#addPage();
     const { words, numbers, bytes } = this.#pages[Math.floor(slot / slotsPerPage)]!;
     const start = (slot % slotsPerPage) * slotBytes;
     words[start / 4 + 1] = bytes.write(text, start + textAt);
-    numbers[start / 8 + 1] = now;
+    numbers[start / 8 + 1] = heldAt;
     this.#version = this.#version === highestVersion ? 1 : this.#version + 1;
     Atomics.store(words, start / 4, this.#version);
     this.#jobs[slot] = job;

@@ -1,13 +1,13 @@
 import {
   type ClaimedJob,
+  countedDeaths,
   type DeadCause,
-  deathsAt,
   historyLimit,
   type JobAttempt,
   type JobState,
   type StoredJob,
 } from '../../jobs/index.js';
-import { decodeGoJob, encodeGoJob } from './go-job.js';
+import { decodeGoJob, encodeGoJob, type GoJob } from './go-job.js';
 
 /** The fields of a job's hash as they are stored: names and values in turn. */
 export type RawFields = readonly Buffer[];
@@ -20,8 +20,51 @@ export interface JobPlace {
   readonly leaseEndsAt: number | undefined;
 }
 
-/** What a claimed job was read from: whoever runs it may well change the payload that it is given. */
-const readFrom = new WeakMap<StoredJob, Uint8Array>();
+/** What is told of a job. */
+class JobRecord implements Writable<StoredJob> {
+  readonly id: string;
+  readonly queue: string;
+  name = '';
+  state: JobState;
+  payload: Uint8Array | undefined;
+  headers: StoredJob['headers'];
+  priority = 0;
+  uniqueKey: string | undefined;
+  limitKey: string | undefined;
+  createdAt: number;
+  dueAt: number;
+  failures: number;
+  deaths = 0;
+  lastError: string | undefined;
+  history: readonly JobAttempt[] = noHistory;
+  progress: Uint8Array | undefined;
+  leaseEndsAt: number | undefined;
+  endedAt: number | undefined;
+  result: Uint8Array | undefined;
+  cause: DeadCause | undefined;
+  readonly #storedPayload: Uint8Array | undefined;
+
+  constructor(queue: string, id: string, go: GoJob | undefined, place: JobPlace) {
+    this.id = id;
+    this.queue = queue;
+    this.state = place.state;
+    this.payload = this.#storedPayload = go?.payload;
+    this.createdAt = go?.createdAt ?? 0;
+    this.dueAt = place.dueAt ?? go?.enqueuedAt ?? 0;
+    this.failures = go?.retries ?? 0;
+    this.lastError = go === undefined ? unreadable : go.lastError || undefined;
+    this.leaseEndsAt = place.leaseEndsAt;
+  }
+
+  get storedPayload(): Uint8Array | undefined {
+    return this.#storedPayload;
+  }
+
+  /** Gives it a payload that whoever runs the job may change. */
+  ownPayload(): void {
+    this.payload = this.payload?.slice();
+  }
+}
 
 type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
 
@@ -32,30 +75,7 @@ const noHistory: readonly JobAttempt[] = Object.freeze([]);
 /** Makes what is told of a job of what is stored of it. `now` by the clock of Redis. */
 export function jobOf(queue: string, id: string, fields: RawFields, place: JobPlace, now: number): StoredJob {
   const msgpack = valueOf(fields, 'msgpack');
-  const go = msgpack && decodeGoJob(msgpack);
-  const failures = go?.retries ?? 0;
-  const job: Writable<StoredJob> = {
-    id,
-    queue,
-    name: '',
-    state: place.state,
-    payload: go?.payload,
-    headers: undefined,
-    priority: 0,
-    uniqueKey: undefined,
-    limitKey: undefined,
-    createdAt: go?.createdAt ?? 0,
-    dueAt: place.dueAt ?? go?.enqueuedAt ?? 0,
-    failures,
-    deaths: 0,
-    lastError: go === undefined ? unreadable : go.lastError || undefined,
-    history: noHistory,
-    progress: undefined,
-    leaseEndsAt: place.leaseEndsAt,
-    endedAt: undefined,
-    result: undefined,
-    cause: undefined,
-  };
+  const job = new JobRecord(queue, id, msgpack && decodeGoJob(msgpack), place);
   // Most jobs have one field.
   if (fields.length > 2) readMore(job, fields, now);
   return job;
@@ -69,17 +89,9 @@ export function claimedJobOf(
   claim: Pick<ClaimedJob, 'token' | 'claimedAt' | 'leaseEndsAt' | 'dueAt'>,
 ): ClaimedJob {
   const { token, claimedAt, leaseEndsAt, dueAt } = claim;
-  const job = jobOf(
-    queue,
-    id,
-    fields,
-    { state: 'active', dueAt, leaseEndsAt },
-    claimedAt,
-  ) as Writable<ClaimedJob>;
-  if (job.payload !== undefined) {
-    readFrom.set(job, job.payload);
-    job.payload = job.payload.slice();
-  }
+  const place: JobPlace = { state: 'active', dueAt, leaseEndsAt };
+  const job = jobOf(queue, id, fields, place, claimedAt) as JobRecord & Writable<ClaimedJob>;
+  job.ownPayload();
   job.token = token;
   job.claimedAt = claimedAt;
   return job;
@@ -99,7 +111,7 @@ export function goJobOf(
     createdAt: job.createdAt,
     updatedAt: now,
     enqueuedAt: changes.dueAt,
-    payload: readFrom.get(job) ?? job.payload,
+    payload: job instanceof JobRecord ? job.storedPayload : job.payload,
     retries: changes.failures,
     lastError: changes.error ?? '',
   });
@@ -135,7 +147,7 @@ function readMore(job: Writable<StoredJob>, fields: RawFields, now: number): voi
         job.limitKey = value.toString();
         break;
       case 'deaths':
-        job.deaths = deathsIn(value.toString(), now);
+        job.deaths = countedDeaths(now, value.toString().split(' ').map(timeOfDeath));
         break;
       case 'history':
         job.history = historyIn(value.toString(), job.failures);
@@ -159,16 +171,8 @@ function readMore(job: Writable<StoredJob>, fields: RawFields, now: number): voi
 const isEnded = ({ state }: StoredJob): boolean =>
   state === 'completed' || state === 'cancelled' || state === 'dead';
 
-/** How many count now, of deaths at these times. */
-function deathsIn(text: string, now: number): number {
-  let deaths = 0;
-  let diedAt = 0;
-  for (const time of text.split(' ')) {
-    deaths = deathsAt(Number(time), deaths, diedAt) + 1;
-    diedAt = Number(time);
-  }
-  return deathsAt(now, deaths, diedAt);
-}
+/** A death is the time, the token, and when its lease ended. */
+const timeOfDeath = (death: string): number => Number.parseInt(death, 10);
 
 /**
  * A script that notes a death does not know which attempt that was. It was no failure, so it was the same attempt as

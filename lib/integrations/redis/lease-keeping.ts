@@ -4,6 +4,7 @@ import type { ClaimedJob, LeaseKeeper, LeaseKeeperOptions } from '../../jobs/ind
 import { HeldLeases, slotBytes, textAt } from './held-leases.js';
 import {
   type FromLeaseThread,
+  freshPart,
   leaseThread,
   type LeaseThreadData,
   type ToLeaseThread,
@@ -15,11 +16,11 @@ export interface LeaseKeepingHost extends LoopLeasesHost {
 }
 
 /** What the thread needs to know of Redis. */
-export type LeaseThreadSetting = Omit<LeaseThreadData, 'life' | 'slotBytes' | 'textAt'>;
+export type LeaseThreadSetting = Omit<LeaseThreadData, 'life' | 'slotBytes' | 'textAt' | 'freshPart'>;
 
 /**
- * Keeps the leases of jobs from one thread for all queues, which begins with the first. Where there can be no thread, or
- * it ends by itself, the main loop does what it did.
+ * Keeps the leases of jobs from one thread for all queues, which begins with the first keeper, ends with the last, and
+ * holds no process open. Where there can be no thread, or it ends by itself, the main loop does what it did.
  */
 export class LeaseKeeping {
   readonly #setting: LeaseThreadSetting;
@@ -45,6 +46,7 @@ export class LeaseKeeping {
     this.#tell({ kind: 'add', keeper: id, queue, leaseMs, blockedLimitMs });
     const keeper = new ThreadKeeper(options, this.#host, {
       onPage: (page) => this.#tell({ kind: 'page', keeper: id, page }),
+      onHurry: () => this.#tell({ kind: 'hurry', keeper: id }),
       onClose: () => this.#remove(id),
     });
     this.#keepers.set(id, keeper);
@@ -61,7 +63,7 @@ export class LeaseKeeping {
   #begin(): void {
     if (this.#thread !== undefined || this.#failed) return;
     const life = new SharedArrayBuffer(8);
-    const workerData: LeaseThreadData = { ...this.#setting, life, slotBytes, textAt };
+    const workerData: LeaseThreadData = { ...this.#setting, life, slotBytes, textAt, freshPart };
     try {
       const ioredis = JSON.stringify(pathOfIoredis());
       const program = `(${leaseThread.toString()})(require(${ioredis}), require('node:worker_threads'))`;
@@ -132,6 +134,8 @@ export class LeaseKeeping {
 
 interface ThreadKeeperHost {
   onPage(page: SharedArrayBuffer): void;
+  /** Among what is held is something that cannot wait until the thread looks again. */
+  onHurry(): void;
   onClose(): Promise<void>;
 }
 
@@ -150,12 +154,13 @@ class ThreadKeeper implements LeaseKeeper {
     this.#held = new HeldLeases((page) => host.onPage(page));
   }
 
-  hold(jobs: readonly ClaimedJob[]): void {
+  hold(jobs: readonly ClaimedJob[], heldForMs: number): void {
     if (this.#ended) return;
-    const now = Number(process.hrtime.bigint()) / 1e6;
+    const heldAt = Number(process.hrtime.bigint()) / 1e6 - heldForMs;
     const held = this.#held;
-    const rest = held === undefined ? jobs : jobs.filter((job) => !held.hold(job, now));
-    if (rest.length > 0) this.#loop.hold(rest);
+    const rest = held === undefined ? jobs : jobs.filter((job) => !held.hold(job, heldAt));
+    if (rest.length > 0) this.#loop.hold(rest, heldForMs);
+    if (rest.length < jobs.length && heldForMs > this.#options.leaseMs * freshPart) this.#host.onHurry();
   }
 
   letGo(jobs: readonly ClaimedJob[]): void {
@@ -174,11 +179,11 @@ class ThreadKeeper implements LeaseKeeper {
     if (jobs.length > 0) this.#options.onLost(jobs);
   }
 
-  /** There is no thread. */
+  /** There is no thread. One that worked has renewed all within the last third of a lease, or was just about to. */
   fallBack(): void {
     const jobs = this.#held?.all() ?? [];
     this.#held = undefined;
-    if (jobs.length > 0) this.#loop.hold(jobs, true);
+    this.#loop.hold(jobs, this.#options.leaseMs / 2);
   }
 
   end(): void {

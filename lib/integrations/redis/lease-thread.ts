@@ -13,7 +13,11 @@ export interface LeaseThreadData {
   readonly life: SharedArrayBuffer;
   readonly slotBytes: number;
   readonly textAt: number;
+  readonly freshPart: number;
 }
+
+/** The thread is told of what comes with more than this part of its lease gone; all else it finds by itself in time. */
+export const freshPart = 1 / 6;
 
 /** What the thread is told. A keeper is one queue's; its leases are in pages of shared memory (see `HeldLeases`). */
 export type ToLeaseThread =
@@ -25,6 +29,8 @@ export type ToLeaseThread =
       readonly blockedLimitMs: number;
     }
   | { readonly kind: 'page'; readonly keeper: number; readonly page: SharedArrayBuffer }
+  /** Renew now. */
+  | { readonly kind: 'hurry'; readonly keeper: number }
   | { readonly kind: 'remove'; readonly keeper: number };
 
 /** Leases that are lost: where in the pages they were, and which version of the slot it was. */
@@ -52,13 +58,16 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
     readonly pages: SharedArrayBuffer[];
     /** When a slot's lease was last renewed, by slot and version; Infinity: it was said to be lost. */
     renewedAt: Map<string, number>;
+    /** `undefined` while a call is under way. */
     timer: NodeJS.Timeout | undefined;
     checkTimer: NodeJS.Timeout | undefined;
+    /** What came during a call cannot wait for the next turn. */
+    isHurried: boolean;
   }
 
   const data = threads.workerData as LeaseThreadData;
   const port = threads.parentPort!;
-  const { address, namespace, commandTimeoutMs, extend, slotBytes, textAt } = data;
+  const { address, namespace, commandTimeoutMs, extend, slotBytes, textAt, freshPart: fresh } = data;
   const life = new BigInt64Array(data.life);
   const keepers = new Map<number, Keeper>();
   const largestBatch = 500;
@@ -147,6 +156,7 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
 
   /** With no word from Redis, somebody else may soon hold them: whatever calls are under way, it is said in time. */
   function checkLater(id: number, keeper: Keeper, delayMs: number): void {
+    clearTimeout(keeper.checkTimer);
     keeper.checkTimer = setTimeout(() => {
       const goodForMs = (keeper.leaseMs * 5) / 6;
       const held = heldNow(keeper);
@@ -157,8 +167,11 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
         keeper,
         held.filter((one) => renewedAt(one) <= lastMoment),
       );
-      // What is held from now on is good for as long.
-      const first = held.reduce((least, one) => Math.min(least, renewedAt(one)), now());
+      // What is held from now on is as fresh, or we are told of it.
+      const first = held.reduce(
+        (least, one) => Math.min(least, renewedAt(one)),
+        now() - keeper.leaseMs * fresh,
+      );
       const nextIn = Math.max(1, Math.ceil(first + goodForMs - now()));
       checkLater(id, keeper, nextIn);
     }, delayMs);
@@ -198,12 +211,16 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
   }
 
   function renewLater(id: number, keeper: Keeper, delayMs: number): void {
+    clearTimeout(keeper.timer);
     keeper.timer = setTimeout(() => {
+      keeper.timer = undefined;
+      keeper.isHurried = false;
       const lost: Held[] = [];
       void renew(keeper, lost).then((isWell) => {
         if (keepers.get(id) !== keeper) return;
         lose(id, keeper, lost);
-        renewLater(id, keeper, isWell ? keeper.leaseMs / 3 : Math.min(1_000, keeper.leaseMs / 12));
+        const nextIn = isWell ? keeper.leaseMs / 3 : Math.min(1_000, keeper.leaseMs / 12);
+        renewLater(id, keeper, keeper.isHurried ? 0 : nextIn);
       });
     }, delayMs);
   }
@@ -221,12 +238,20 @@ export function leaseThread(ioredis: typeof Ioredis, threads: typeof WorkerThrea
           renewedAt: new Map(),
           timer: undefined,
           checkTimer: undefined,
+          isHurried: false,
         };
         keepers.set(message.keeper, keeper);
-        checkLater(message.keeper, keeper, (leaseMs * 5) / 6);
-        renewLater(message.keeper, keeper, leaseMs / 3);
+        // To begin has taken its time, and there may be jobs by now.
+        checkLater(message.keeper, keeper, 0);
+        renewLater(message.keeper, keeper, 0);
         break;
       }
+      case 'hurry':
+        if (known === undefined) break;
+        known.isHurried = true;
+        checkLater(message.keeper, known, 0);
+        if (known.timer !== undefined) renewLater(message.keeper, known, 0);
+        break;
       case 'page':
         known?.pages.push(message.page);
         break;

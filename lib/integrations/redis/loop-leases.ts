@@ -12,21 +12,24 @@ export class LoopLeases {
   readonly #host: LoopLeasesHost;
   /** Until when each is certainly held, by the monotonic clock. */
   readonly #endsAt = new Map<ClaimedJob, number>();
-  #cancelTimer: CancelTimer | undefined;
-  #cancelCheck: CancelTimer | undefined;
+  readonly #renewal: Alarm;
+  readonly #check: Alarm;
 
   constructor(options: LeaseKeeperOptions, host: LoopLeasesHost) {
     this.#options = options;
     this.#host = host;
+    this.#renewal = new Alarm(host, () => void this.#renew());
+    this.#check = new Alarm(host, () => this.#tellLost());
   }
 
-  /** `renewNow`: nobody knows how much is left of their leases. */
-  hold(jobs: readonly ClaimedJob[], renewNow = false): void {
-    const endsAt = performance.now() + this.#options.leaseMs;
-    for (const job of jobs) this.#endsAt.set(job, endsAt);
-    if (jobs.length > 0) this.#checkLater(endsAt);
-    if (renewNow) void this.#renew();
-    else this.#cancelTimer ??= this.#later(this.#options.leaseMs / 3);
+  /** `heldForMs`: how long ago their claim was sent, or so much of their leases may be gone. */
+  hold(jobs: readonly ClaimedJob[], heldForMs: number): void {
+    if (jobs.length === 0) return;
+    const { leaseMs } = this.#options;
+    const heldAt = performance.now() - heldForMs;
+    for (const job of jobs) this.#endsAt.set(job, heldAt + leaseMs);
+    this.#check.setTo(this.#lostAt(heldAt + leaseMs));
+    this.#renewal.setTo(heldAt + leaseMs / 3);
   }
 
   letGo(job: ClaimedJob): void {
@@ -34,46 +37,32 @@ export class LoopLeases {
   }
 
   close(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
-    this.#cancelCheck?.();
-    this.#cancelCheck = undefined;
+    this.#renewal.cancel();
+    this.#check.cancel();
     this.#endsAt.clear();
   }
 
   /** With no word from Redis, somebody else may soon hold them: whatever calls are under way, it is said in time. */
-  #check(): void {
-    this.#cancelCheck = undefined;
-    const lastMoment = performance.now() + this.#marginMs;
+  #tellLost(): void {
+    const now = performance.now();
     const lost: ClaimedJob[] = [];
     let first = Infinity;
     for (const [job, endsAt] of this.#endsAt) {
-      if (endsAt <= lastMoment) lost.push(job);
+      if (this.#lostAt(endsAt) <= now) lost.push(job);
       else first = Math.min(first, endsAt);
     }
     for (const job of lost) this.#endsAt.delete(job);
-    if (first < Infinity) this.#checkLater(first);
+    if (first < Infinity) this.#check.setTo(this.#lostAt(first));
     if (lost.length > 0) this.#options.onLost(lost);
   }
 
-  /** Where it is to be done already, that is soon enough: what is held later ends later. */
-  #checkLater(endsAt: number): void {
-    const delayMs = Math.max(1, Math.ceil(endsAt - performance.now() - this.#marginMs));
-    this.#cancelCheck ??= this.#host.setTimer(() => this.#check(), delayMs);
-  }
-
-  get #marginMs(): number {
-    return this.#options.leaseMs / 6;
-  }
-
-  #later(delayMs: number): CancelTimer {
-    return this.#host.setTimer(() => void this.#renew(), delayMs);
+  /** A while before the end: whoever runs the job has to be told, too. */
+  #lostAt(endsAt: number): number {
+    return endsAt - this.#options.leaseMs / 6;
   }
 
   async #renew(): Promise<void> {
     const { queue, leaseMs, onLost } = this.#options;
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
     const jobs = [...this.#endsAt.keys()];
     if (jobs.length === 0) return;
     const sentAt = performance.now();
@@ -92,7 +81,38 @@ export class LoopLeases {
       delayMs = Math.min(1_000, leaseMs / 12);
     }
     lost = lost.filter((job) => this.#endsAt.delete(job));
-    if (this.#endsAt.size > 0) this.#cancelTimer ??= this.#later(delayMs);
+    if (this.#endsAt.size > 0) this.#renewal.setTo(performance.now() + delayMs);
     if (lost.length > 0) onLost(lost);
+  }
+}
+
+/** Goes off once, at the earliest of the times that it was set to since. */
+class Alarm {
+  readonly #host: LoopLeasesHost;
+  readonly #onTime: () => void;
+  #at = Infinity;
+  #cancelTimer: CancelTimer | undefined;
+
+  constructor(host: LoopLeasesHost, onTime: () => void) {
+    this.#host = host;
+    this.#onTime = onTime;
+  }
+
+  /** By the monotonic clock of this process. */
+  setTo(at: number): void {
+    if (at >= this.#at) return;
+    this.cancel();
+    this.#at = at;
+    const delayMs = Math.max(1, Math.ceil(at - performance.now()));
+    this.#cancelTimer = this.#host.setTimer(() => {
+      this.cancel();
+      this.#onTime();
+    }, delayMs);
+  }
+
+  cancel(): void {
+    this.#at = Infinity;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
   }
 }

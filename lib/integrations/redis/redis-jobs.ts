@@ -13,6 +13,7 @@ import type {
 } from '../../jobs/index.js';
 import { decodeGoJob, encodeGoJob } from './go-job.js';
 import { cursorAt, positionOf } from './job-cursor.js';
+import { packValues } from './packed-values.js';
 import { largestBatch, type RedisScripts } from './redis-scripts.js';
 import { type Answer, countsAnswer, describedJob, enqueueAnswer, yesOrNo } from './script-answers.js';
 import { bufferOf, enqueueArguments } from './script-arguments.js';
@@ -44,11 +45,11 @@ export class RedisJobs {
     const answers = Array.from<EnqueueAnswer>({ length: jobs.length });
     for (const { queue, indexes } of batchesOf(jobs)) {
       const now = this.#scripts.time.now();
-      const args: (string | Buffer)[] = [];
-      for (const index of indexes) enqueueArguments(args, jobs[index]!, now);
-      const [, ...answered] = await this.#scripts.call(enqueueScript, queue, args);
+      const values: (string | Buffer)[] = [];
+      for (const index of indexes) enqueueArguments(values, jobs[index]!, now);
+      const answer = await this.#scripts.call(enqueueScript, queue, [packValues(values)]);
       indexes.forEach((index, at) => {
-        answers[index] = enqueueAnswer(jobs[index]!.id, answered[at]);
+        answers[index] = enqueueAnswer(jobs[index]!.id, answer[at + 1]);
       });
     }
     return answers;

@@ -6,7 +6,7 @@ type Argument = string | Buffer;
 
 const zero = '0';
 
-/** What the script for enqueueing is told of a job. `now` by the clock of Redis. */
+/** What the script for enqueueing is told of a job: four values. `now` by the clock of Redis. */
 export function enqueueArguments(args: Argument[], job: NewJob, now: number): void {
   const { id, due, payload } = job;
   const inMs = 'at' in due ? undefined : Math.ceil(Math.max(0, due.inMs));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { NewJob } from '../../jobs/index.js';
 import type { Part } from './part.js';
 import { completed, dead, failed } from './settlements.js';
 
@@ -100,6 +101,37 @@ export function enqueueing({ it, options }: Part): void {
       assert.deepEqual(kinds.toSorted(), ['enqueued', 'exists', 'exists']);
     }
     assert.equal((await t.counts()).ready, 21);
+  });
+
+  it('can be repeated where one of many could not be stored, and no key is held for nothing', async (t) => {
+    const jobs = ['a', 'b', 'c'].map((key, index) =>
+      t.job({ payload: Uint8Array.of(index), unique: { key } }),
+    );
+    const ids = jobs.map(({ id }) => id);
+    const withUnreadable = jobs.map((job, index) => (index === 1 ? unreadable(job) : job));
+    await assert.rejects(
+      async () => t.backend.enqueue(withUnreadable),
+      'what cannot be stored is not answered',
+    );
+    // Nobody knows what was done, but it is one or the other.
+    const isStored = (await t.backend.get(t.queue, ids)).map((job) => job !== undefined);
+    assert.equal(isStored[1], false);
+    assert.equal((await t.counts()).ready, isStored.filter(Boolean).length);
+    for (const [index, { id, unique }] of jobs.entries()) {
+      const other = t.job({ unique });
+      assert.deepEqual(await t.backend.enqueue([other]), [
+        isStored[index] ? { kind: 'duplicate', id } : { kind: 'enqueued', id: other.id },
+      ]);
+      await t.backend.delete(t.queue, [other.id]);
+    }
+    assert.deepEqual(
+      await t.backend.enqueue(jobs),
+      ids.map((id, index) => ({ kind: isStored[index] ? 'exists' : 'enqueued', id })),
+    );
+    const claimed = await t.claim({ limit: 10 });
+    assert.deepEqual(claimed.map(({ id }) => id).toSorted(), ids);
+    for (const { id, payload } of claimed) assert.equal(payload?.[0], ids.indexOf(id));
+    assert.deepEqual(await t.tally(), [0, 0, 3, 0]);
   });
 
   it('takes an id again once its job is gone', async (t) => {
@@ -217,5 +249,13 @@ export function enqueueing({ it, options }: Part): void {
       counts.map(({ queue, ready, active, paused }) => [queue, ready, active, paused]),
       queues.map((queue) => (queue === 'b' ? [queue, 1, 0, true] : [queue, 0, 1, false])),
     );
+  });
+}
+
+/** What cannot be read cannot be stored, whatever the backend. */
+function unreadable(job: NewJob): NewJob {
+  return Object.defineProperty({ ...job }, 'payload', {
+    enumerable: true,
+    get: () => assert.fail('the payload cannot be read'),
   });
 }

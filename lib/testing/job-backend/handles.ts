@@ -45,6 +45,28 @@ export function handles({ it, options }: Part): void {
     await subject.dispose?.();
   });
 
+  it('is closed while it opens: both end, nothing is left, and it can be opened again', async (t) => {
+    await t.soon(t.backend.close(), 'close()');
+    await t.advance(t.unit);
+    const before = heldOpen();
+    // Each time it has come further.
+    for (let turns = 0; turns < 8; turns++) {
+      const opened = t.backend.open(t.host).then(
+        () => true,
+        () => false,
+      );
+      for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+      await t.soon(t.backend.close(), 'close() of what is being opened');
+      await t.soon(opened, 'an open() to end that was closed meanwhile');
+      assert.equal(t.timers, 0, 'timers that are left');
+      const isGone = (): boolean => heldOpen().length <= before.length;
+      await t.until(isGone, `what is held open to go: before ${before.join()}, now ${heldOpen().join()}`);
+    }
+    await t.soon(t.backend.open(t.host), 'open() after that');
+    const job = await t.held();
+    assert.deepEqual(await t.settle(completed(job)), [true]);
+  });
+
   it('keeps no timer and no listener of claims that have ended', async (t) => {
     const { signal } = new AbortController();
     const listeners = (): number => getEventListeners(signal, 'abort').length;
@@ -210,7 +232,7 @@ export function handles({ it, options }: Part): void {
       assert.ok(keeper, 'a backend that renews leases beside the main loop has keepLeases()');
       const kept = await t.held({}, { leaseMs: 6 * t.unit });
       const taken = await t.held({}, { leaseMs: 6 * t.unit });
-      keeper.hold([kept, taken]);
+      keeper.hold([kept, taken], 0);
       await t.backend.delete(t.queue, [taken.id]);
       for (let round = 0; round < 12; round++) await t.advance(t.unit);
       assert.deepEqual(await t.claim(), [], 'its lease is renewed');

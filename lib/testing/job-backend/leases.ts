@@ -191,6 +191,50 @@ export function leases({ it }: Part): void {
     assert.equal((await t.claimOne()).deaths, 4);
   });
 
+  for (const [how, speak] of [
+    ['extends it', (t, job) => t.backend.extend(t.queue, [{ job, leaseMs: 1_000 }])],
+    ['settles it', (t, job) => t.settle(completed(job))],
+    ['gives it back', (t, job) => t.settle(released(job))],
+  ] as readonly [string, (t: Trial, job: ClaimedJob) => Promise<readonly boolean[]>][]) {
+    it(`counts no death of a late holder that ${how}`, async (t) => {
+      const { late, holder } = await lost(t);
+      assert.equal(holder.deaths, 1);
+      assert.deepEqual(await speak(t, late), [false]);
+      const stored = await t.stored(late.id);
+      assert.equal(stored.deaths, 0);
+      assert.deepEqual(
+        stored.history.map(({ outcome }) => outcome),
+        ['lost'],
+      );
+      assert.deepEqual(await t.settle(failed(holder)), [true]);
+    });
+  }
+
+  it('counts the deaths of those that are not heard of, whenever the others are', async (t) => {
+    const first = await t.held({}, { leaseMs: t.unit });
+    await t.advance(2 * t.unit);
+    const second = await t.claimOne({ leaseMs: t.unit });
+    await t.advance(2 * t.unit);
+    const third = await t.claimOne();
+    assert.equal(third.deaths, 2);
+    assert.deepEqual(await t.settle(failed(third)), [true]);
+    for (let times = 0; times < 2; times++) {
+      assert.deepEqual(await t.settle(completed(first)), [false]);
+      const stored = await t.stored(first.id);
+      assert.equal(stored.deaths, 1);
+      assert.deepEqual(
+        stored.history.map(({ outcome }) => outcome),
+        ['lost', 'died', 'failed'],
+      );
+    }
+    assert.deepEqual(await t.settle(completed({ ...second, token: `${second.token}0` })), [false]);
+    assert.equal((await t.stored(first.id)).deaths, 1);
+    const [again] = await t.claim();
+    assert.equal(again?.deaths, 1);
+    assert.deepEqual(await t.backend.extend(t.queue, [{ job: second, leaseMs: 1_000 }]), [false]);
+    assert.equal((await t.stored(first.id)).deaths, 0);
+  });
+
   it(
     'forgets a death for each hour without another',
     async (t) => {

@@ -218,6 +218,35 @@ export function claimLimits({ it }: Part): void {
   );
 
   it(
+    'hands out what a lower limit of keys and then a higher one held up to whoever has none',
+    async (t) => {
+      const [first, second, ...rest] = await t.add(...Array.from({ length: 4 }, () => ({ limitKey: 'a' })));
+      assert.deepEqual(await t.claimIds(1, { limits: { perKey: 1 } }), [first]);
+      assert.deepEqual(await t.claimIds(1, { limits: { perKey: 1 } }), []);
+      assert.deepEqual(await t.claimIds(5, { limits: { perKey: 2 } }), [second]);
+      assert.deepEqual(await t.claimIds(5), rest);
+    },
+    'perKey',
+  );
+
+  it(
+    'hands out first what has waited for the place that a lost lease has left',
+    async (t) => {
+      const limits = { perKey: 1 };
+      const now = await t.now();
+      await t.addOne({ limitKey: 'a', due: { at: now - 100 } });
+      const holder = await t.claimOne({ limits, leaseMs: t.unit });
+      const heldUp = await t.addOne({ limitKey: 'a', due: { at: now - 200 } });
+      assert.deepEqual(await t.claim({ limits }), []);
+      await t.addOne({ due: { at: now - 50 } });
+      await t.advance(2 * t.unit);
+      assert.deepEqual(await t.claimIds(1, { limits }), [heldUp]);
+      assert.notEqual(heldUp, holder.id);
+    },
+    'perKey',
+  );
+
+  it(
     'finds a job behind many that are held up by their key',
     async (t) => {
       const limits = { perKey: 1 };

@@ -220,6 +220,18 @@ export function settling({ it }: Part): void {
     assert.deepEqual(await t.tally(), [200, 200, 0, 200]);
   });
 
+  it('answers for each of more than a thousand in one call, in the order given', async (t) => {
+    await t.add(...Array.from({ length: 1_203 }, () => ({})));
+    const jobs = await t.claim({ limit: 1_203 });
+    const expected = jobs.map((_, index) => index % 7 !== 3);
+    const lost = jobs.filter((_, index) => !expected[index]).map(({ id }) => id);
+    assert.ok((await t.backend.delete(t.queue, lost)).every((answer) => answer === 'active'));
+    const extensions = jobs.map((job) => ({ job, leaseMs: longLeaseMs }));
+    assert.deepEqual([...(await t.backend.extend(t.queue, extensions))], expected);
+    assert.deepEqual([...(await t.settle(...jobs.map((job) => completed(job))))], expected);
+    assert.deepEqual(await t.tally(), [0, 0, 0, 0]);
+  });
+
   it('takes new jobs in the same call, without waiting for any', async (t) => {
     const [a, b, c] = await t.add({}, {}, {});
     const first = await t.claimOne();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ClaimedJob } from '../../jobs/index.js';
 import type { Part } from './part.js';
 import { completed, failed, released } from './settlements.js';
-import type { Trial } from './trial.js';
+import { longLeaseMs, type Trial } from './trial.js';
 
 /** What makes a job claimable, each by itself, while a claim waits. */
 const wakers: Readonly<Record<string, (t: Trial) => Promise<() => Promise<unknown>>>> = {
@@ -94,6 +94,21 @@ export function waiting({ it, options }: Part): void {
     const [job] = await t.claim();
     assert.equal(job?.id, id);
     assert.equal(job.deaths, 0);
+  });
+
+  it('answers at once with none where it was called off before it began', async (t) => {
+    const off = { signal: AbortSignal.abort(), waitMs: longLeaseMs };
+    assert.deepEqual(await t.claim({ ...off, limit: 0, prefetch: 5 }), []);
+    const ids = await t.add({}, {}, {});
+    assert.deepEqual(await t.claim({ ...off, limit: 2, prefetch: 1 }), []);
+    assert.deepEqual(await t.claim({ ...off, limits: { concurrency: 1, perKey: 1 } }), []);
+    await t.until(() => t.timers === 0, 'timers to go');
+    assert.deepEqual(await t.tally(), [3, 0, 0, 0]);
+    const claimed = await t.claim({ limit: 3, limits: { concurrency: 3 } });
+    assert.deepEqual(
+      claimed.map(({ id, deaths, history }) => [id, deaths, history.length]),
+      ids.map((id) => [id, 0, 0]),
+    );
   });
 
   it('loses no job and holds none in secret when it is called off while one comes', async (t) => {

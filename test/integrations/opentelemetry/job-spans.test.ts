@@ -3,6 +3,7 @@ import {
   propagation,
   ROOT_CONTEXT,
   type Span,
+  type SpanContext,
   SpanKind,
   SpanStatusCode,
   type TextMapPropagator,
@@ -89,6 +90,10 @@ const inRequest = async (act: () => unknown): Promise<Span> => {
 };
 
 const attempts = () => spans.ended('process mail');
+/** Of what was enqueued. */
+const sent = () => spans.ended('send mail');
+const idsOf = (...some: readonly { spanContext(): SpanContext }[]): string[] =>
+  some.map((span) => span.spanContext().spanId);
 const linksOf = (): (string | undefined)[][] =>
   attempts().map(({ links }) => links.map((link) => link.context.spanId));
 
@@ -103,18 +108,20 @@ describe('An attempt at a job', () => {
       handler: { name: 'welcome' },
     });
     const request = await inRequest(() => mail.enqueue({}, { id: 'one', name: 'welcome' }));
-    const { traceId, spanId } = request.spanContext();
+    const { traceId } = request.spanContext();
+    const [spanId] = idsOf(...sent());
     expect(seen?.job.headers).toEqual({ traceparent: `00-${traceId}-${spanId}-01` });
     expect(attempts()).toHaveLength(1);
     const [span] = attempts();
     expect(span).toMatchObject({
       kind: SpanKind.CONSUMER,
       attributes: {
-        'messaging.system': 'memory',
+        'messaging.system': 'nestjs-worker',
         'messaging.operation.name': 'process',
         'messaging.operation.type': 'process',
         'messaging.destination.name': 'mail',
         'messaging.message.id': 'one',
+        'job.backend': 'memory',
         'job.name': 'welcome',
         'job.attempt': 1,
         Queue: 'mail',
@@ -148,7 +155,7 @@ describe('An attempt at a job', () => {
       });
       const request = await inRequest(() => app.get<JobQueue>(getJobQueueToken('mail')).enqueue({}));
       const [span] = attempts();
-      expect(parentOf(span!)).toBe(request.spanContext().spanId);
+      expect(parentOf(span!)).toBe(idsOf(...sent())[0]);
       expect(span?.spanContext().traceId).toBe(request.spanContext().traceId);
       expect(span?.links).toEqual([]);
     }
@@ -158,8 +165,9 @@ describe('An attempt at a job', () => {
     const web = await boot();
     const worker = await boot({ handle: () => {} });
     expect(worker.app).not.toBe(web.app);
-    const request = await inRequest(() => web.mail.enqueueMany([1, 2, 3]));
-    expect(linksOf()).toEqual([1, 2, 3].map(() => [request.spanContext().spanId]));
+    await inRequest(() => web.mail.enqueueMany([1, 2, 3]));
+    expect(sent()).toHaveLength(1);
+    expect(linksOf()).toEqual([1, 2, 3].map(() => idsOf(...sent())));
   });
 
   it('has the baggage of whoever enqueued it', async () => {
@@ -180,9 +188,11 @@ describe('An attempt at a job', () => {
     const headers: unknown[] = [];
     const { mail } = await boot({ handle: (job) => headers.push(job.headers) });
     await mail.enqueue({});
+    await mail.enqueueMany([1]);
     await rest();
-    expect(headers).toEqual([{}]);
-    expect(linksOf()).toEqual([[]]);
+    expect(headers).toEqual([{}, {}]);
+    expect(linksOf()).toEqual([[], []]);
+    expect(sent()).toEqual([]);
   });
 
   it('links to what the headers say that it was given by hand', async () => {
@@ -201,10 +211,11 @@ describe('An attempt at a job', () => {
     poolOf(app).register({ run: async () => mail.enqueue({}, { id: 'of-worker' }) }, { name: 'relay' });
     app.get(TaskQueue).submit(async () => mail.enqueue({}, { id: 'of-task' }), { name: 'chore' });
     await rest();
+    const parents = new Map(sent().map((span) => [span.spanContext().spanId, parentOf(span)]));
     const byId = Object.fromEntries(
       attempts().map((span) => [
         span.attributes.JobID,
-        [span.spanContext().spanId, span.links[0]?.context.spanId],
+        [span.spanContext().spanId, parents.get(span.links[0]?.context.spanId ?? '')],
       ]),
     );
     const idOf = (name: string): string | undefined => spans.ended(name)[0]?.spanContext().spanId;
@@ -238,7 +249,7 @@ describe('The span of an attempt at a job', () => {
         if (ctx.attempt === 1) throw new RangeError('too far');
       },
     });
-    const request = await inRequest(() => mail.enqueue({}));
+    await inRequest(() => mail.enqueue({}));
     expect(attempts()[0]?.status).toEqual({ code: SpanStatusCode.ERROR, message: 'too far' });
     expect(endOf(0)).toMatchObject({
       attributes: { 'error.type': 'RangeError', 'job.attempt': 1 },
@@ -247,7 +258,7 @@ describe('The span of an attempt at a job', () => {
     expect(endOf(1)).toMatchObject({ status: SpanStatusCode.UNSET, attributes: { 'job.attempt': 2 } });
     expect(endOf(1).attributes).not.toHaveProperty('error.type');
     expect(endOf(0).attributes?.JobExecutionID).not.toBe(endOf(1).attributes?.JobExecutionID);
-    expect(linksOf()).toEqual([1, 2].map(() => [request.spanContext().spanId]));
+    expect(linksOf()).toEqual([1, 2].map(() => idsOf(...sent())));
   });
 
   it('is no error where the job was snoozed', async () => {
@@ -393,6 +404,10 @@ describe('WorkerTracingModule.register()', () => {
     const error = await bootError({ imports: [WorkerTracingModule.register({ jobs: 'child' as 'parent' })] });
     expect(error).toMatchObject({ code: 'INVALID_OPTION' });
     expect(error.message).toContain("'link', 'parent'");
+    const other = await bootError({
+      imports: [WorkerTracingModule.register({ enqueueing: true as never })],
+    });
+    expect(other).toMatchObject({ code: 'INVALID_OPTION', option: 'enqueueing' });
   });
 
   it('takes its options by registerAsync(), too', async () => {
@@ -404,7 +419,7 @@ describe('WorkerTracingModule.register()', () => {
       ],
       providers: [jobHandler('mail', () => {})],
     });
-    const request = await inRequest(() => app.get<JobQueue>(getJobQueueToken('mail')).enqueue({}));
-    expect(parentOf(attempts()[0]!)).toBe(request.spanContext().spanId);
+    await inRequest(() => app.get<JobQueue>(getJobQueueToken('mail')).enqueue({}));
+    expect(parentOf(attempts()[0]!)).toBe(idsOf(...sent())[0]);
   });
 });

@@ -95,7 +95,7 @@ describe('a Cluster that is given by its nodes', () => {
     const keeper = handle.backend.keepLeases!({ queue, leaseMs: 600, blockedLimitMs: 60_000, onLost });
     await handle.add({}, {});
     const [kept, deleted] = await handle.claim({ limit: 2, leaseMs: 1_500 });
-    keeper.hold([kept!, deleted!]);
+    keeper.hold([kept!, deleted!], 0);
     await handle.backend.delete(queue, [deleted!.id]);
     await vi.waitUntil(() => lost.length > 0, { timeout: 10_000 });
     expect(lost).toEqual([deleted!.id]);

@@ -219,7 +219,7 @@ describe('a connection that goes dead without a word', () => {
 
 describe('Redis that stands still', () => {
   it('hands back what a call brings that was given up', async () => {
-    const handle = await redis.handle({ commandTimeout: 200, pollInterval: '50ms' });
+    const handle = await redis.handle({ commandTimeout: '1s', pollInterval: '50ms' });
     const [id] = await handle.add({});
     await handle.claim({ limit: 0, prefetch: 0 }).catch(() => []);
     redis.server.hold(true);

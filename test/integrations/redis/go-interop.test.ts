@@ -141,7 +141,7 @@ describe('a queue that both work on', () => {
       expect(answer).toEqual([false]);
       expect(await redis.client.zscore(ours.keyOf('queue'), ours.keyOf('job', id))).toBe(score);
       expect(await ours.counts()).toMatchObject({ active: 0, scheduled: 1 });
-      expect(await redis.client.hlen(ours.keyOf('claims'))).toBe(0);
+      expect(await redis.client.hexists(ours.keyOf('claims'), ours.keyOf('job', id))).toBe(0);
       await go.ack(id!);
     },
   );

@@ -1,4 +1,7 @@
+import type { Type } from '@nestjs/common';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Worker } from 'node:worker_threads';
+import { getJobQueueToken, type JobQueue, JobsModule } from 'nestjs-worker';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ClaimedJob, Extension, LeaseKeeper } from '../../../lib/jobs/index.js';
 import { HeldLeases } from '../../../lib/integrations/redis/held-leases.js';
@@ -6,6 +9,8 @@ import { LeaseKeeping } from '../../../lib/integrations/redis/lease-keeping.js';
 import { LoopLeases } from '../../../lib/integrations/redis/loop-leases.js';
 import { extendScript } from '../../../lib/integrations/redis/scripts/extend.js';
 import { BlackHole } from '../../support/black-hole.js';
+import { jobHandler } from '../../support/job-handlers.js';
+import { bootContext } from '../../support/nest.js';
 import { type Handle, queue, SomeRedis } from './some-redis.js';
 
 const redis = new SomeRedis();
@@ -19,15 +24,38 @@ interface Kept {
   readonly handle: Handle;
   readonly keeper: LeaseKeeper;
   readonly lost: string[];
+  /** Whether its thread is connected. */
+  readonly isConnected: () => Promise<boolean>;
+}
+
+let connections = 0;
+
+/** Whether the thread of the backend is connected whose connections have this name. */
+async function isLeasing(connectionName: string): Promise<boolean> {
+  return String(await redis.client.client('LIST')).includes(`${connectionName}:leases`);
 }
 
 async function keeping(leaseMs: number, blockedLimitMs = 60_000): Promise<Kept> {
-  const handle = await redis.handle();
+  const connectionName = `connection-${++connections}`;
+  const handle = await redis.handle({ options: { connectionName } });
   const lost: string[] = [];
   const onLost = (jobs: readonly ClaimedJob[]): void => void lost.push(...jobs.map(({ id }) => id));
   const keeper = handle.backend.keepLeases!({ queue, leaseMs, blockedLimitMs, onLost });
   onTestFinished(() => keeper.close());
-  return { handle, keeper, lost };
+  return { handle, keeper, lost, isConnected: () => isLeasing(connectionName) };
+}
+
+/** Threads that begin while the test runs. */
+function threadsFromNowOn(): { isOver: boolean }[] {
+  const threads: { isOver: boolean }[] = [];
+  const note = (thread: Worker): void => {
+    const noted = { isOver: false };
+    threads.push(noted);
+    thread.once('exit', () => (noted.isOver = true));
+  };
+  process.on('worker', note);
+  onTestFinished(() => void process.off('worker', note));
+  return threads;
 }
 
 /** The thread takes a moment to begin. */
@@ -37,12 +65,19 @@ async function renewed(handle: Handle, job: ClaimedJob): Promise<void> {
   await vi.waitUntil(isLater, { timeout: 5_000, interval: 10 });
 }
 
+/** It is renewed for as long as its keeper says, which is shorter than what was claimed. */
+async function shortened(handle: Handle, job: ClaimedJob): Promise<void> {
+  const isSooner = async (): Promise<boolean> =>
+    (await handle.stored(job.id))!.leaseEndsAt! < job.leaseEndsAt;
+  await vi.waitUntil(isSooner, { timeout: 5_000, interval: 10 });
+}
+
 describe('the thread that renews leases', () => {
   it('holds them for as long as it is told to', async () => {
     const { handle, keeper, lost } = await keeping(600);
     await handle.add({}, {});
     const [kept, other] = await handle.claim({ limit: 2, leaseMs: 600 });
-    keeper.hold([kept!]);
+    keeper.hold([kept!], 0);
     await renewed(handle, kept!);
     await delay(700);
     expect((await handle.claim({ limit: 2 })).map(({ id }) => id)).toEqual([other!.id]);
@@ -56,14 +91,14 @@ describe('the thread that renews leases', () => {
     const other = await redis.handle();
     await handle.add({});
     const first = await handle.claimOne({ leaseMs: 600 });
-    keeper.hold([first]);
+    keeper.hold([first], 0);
     await renewed(handle, first);
     await handle.complete(first);
     keeper.letGo([first]);
 
     await handle.add({});
     const job = await handle.claimOne({ leaseMs: 600 });
-    keeper.hold([job]);
+    keeper.hold([job], 0);
     block(1_500);
     expect(await other.claim()).toEqual([]);
     expect(await other.stored(job.id)).toMatchObject({ state: 'active', deaths: 0 });
@@ -76,7 +111,7 @@ describe('the thread that renews leases', () => {
     const other = await redis.handle();
     await handle.add({});
     const job = await handle.claimOne({ leaseMs: 600 });
-    keeper.hold([job]);
+    keeper.hold([job], 0);
     await renewed(handle, job);
     block(2_500);
     const again = await vi.waitUntil(async () => (await other.claim())[0], { timeout: 3_000 });
@@ -90,7 +125,7 @@ describe('the thread that renews leases', () => {
     const { handle, keeper, lost } = await keeping(300);
     await handle.add({}, {}, {});
     const jobs = await handle.claim({ limit: 3, leaseMs: 60_000 });
-    keeper.hold(jobs);
+    keeper.hold(jobs, 0);
     await handle.backend.delete(queue, [jobs[0]!.id]);
     await redis.client.zadd(handle.keyOf('queue'), 9_999_999_999, handle.keyOf('job', jobs[1]!.id));
     await vi.waitUntil(() => lost.length === 2, { timeout: 5_000 });
@@ -111,11 +146,11 @@ describe('the thread that renews leases', () => {
       await handle.backend.close();
       await hole.close();
     });
-    await handle.add({});
+    await handle.add({}, {});
     const job = await handle.claimOne({ leaseMs });
-    keeper.hold([job]);
+    keeper.hold([job], 0);
     await renewed(handle, job);
-    return { hole, job, lost, leaseMs };
+    return { handle, keeper, hole, job, lost, leaseMs };
   }
 
   it('says that they are lost when Redis cannot be reached, before they are over', async () => {
@@ -149,7 +184,7 @@ describe('the thread that renews leases', () => {
     onTestFinished(() => more.close());
     await handle.add(...Array.from({ length: 700 }, () => ({})));
     const jobs = await handle.claim({ limit: 700, leaseMs: 60_000 });
-    keeper.hold(jobs);
+    keeper.hold(jobs, 0);
     keeper.letGo(jobs.slice(0, 500));
     await handle.add(
       ...Array.from({ length: 300 }, (_, index) => ({ id: `other-${index}`, queue: 'other' })),
@@ -162,7 +197,7 @@ describe('the thread that renews leases', () => {
       waitMs: 0,
       signal,
     });
-    more.hold(held);
+    more.hold(held, 0);
     const endOf = async (name: string, id: string): Promise<number> =>
       Number(await redis.client.zscore(handle.keyOf('active', name), handle.keyOf('job', id))) * 1_000;
     // Renewed for as long as the keeper says, which is shorter than what was claimed.
@@ -176,11 +211,79 @@ describe('the thread that renews leases', () => {
     expect([lost, others]).toEqual([[], []]);
   });
 
+  it('D5: counts a lease from when its claim was sent, and not from when the answer came', async () => {
+    const { handle, keeper, hole, job, lost, leaseMs } = await heldBehindHole(30_000);
+    const sentAt = performance.now();
+    const late = await handle.claimOne({ leaseMs });
+    // The answer was on its way for half a lease, and after it nothing gets through any more.
+    await delay(leaseMs / 2);
+    hole.open();
+    keeper.hold([late], performance.now() - sentAt);
+    await vi.waitUntil(() => lost.includes(late.id), { timeout: 5_000, interval: 5 });
+    expect(performance.now() - sentAt).toBeLessThan(leaseMs);
+    await vi.waitUntil(() => lost.length === 2, { timeout: 5_000 });
+    expect(lost.toSorted()).toEqual([job.id, late.id]);
+  });
+
+  it('D5: renews in time what came with most of its lease gone', async () => {
+    const { handle, keeper, lost, isConnected } = await keeping(30_000);
+    await vi.waitUntil(isConnected, { timeout: 5_000 });
+    await handle.add({}, {});
+    // By itself it looks every ten seconds, and half of that after the first look it is lost.
+    for (const job of await handle.claim({ limit: 2, leaseMs: 60_000 })) {
+      keeper.hold([job], 20_000);
+      await shortened(handle, job);
+    }
+    expect(lost).toEqual([]);
+  });
+
+  it('D5: has lost what came when its lease was over', async () => {
+    const { handle, keeper, lost } = await keeping(30_000);
+    await handle.add({});
+    const job = await handle.claimOne();
+    keeper.hold([job], 30_000);
+    await vi.waitUntil(() => lost.length > 0, { timeout: 5_000 });
+    expect(lost).toEqual([job.id]);
+  });
+
+  it('renews at once what came while it began', async () => {
+    const other = await redis.handle();
+    await other.add({});
+    const job = await other.claimOne({ leaseMs: 60_000 });
+    const { handle, keeper, lost } = await keeping(30_000);
+    keeper.hold([job], 0);
+    await shortened(handle, job);
+    expect(lost).toEqual([]);
+  });
+
+  it.each(['begins', 'waits for jobs'])('ends when it is closed while it %s', async (when) => {
+    const threads = threadsFromNowOn();
+    const { handle, keeper, isConnected } = await keeping(1_000);
+    if (when === 'waits for jobs') await vi.waitUntil(isConnected, { timeout: 5_000 });
+    await handle.backend.close();
+    expect(threads).toEqual([{ isOver: true }]);
+    await keeper.close();
+    await vi.waitUntil(async () => !(await isConnected()), { timeout: 5_000 });
+    expect(handle.warnings).toEqual([]);
+  });
+
+  it.each(['begins', 'waits for jobs'])(
+    'ends with its last keeper that is closed while it %s',
+    async (when) => {
+      const threads = threadsFromNowOn();
+      const { handle, keeper, isConnected } = await keeping(1_000);
+      if (when === 'waits for jobs') await vi.waitUntil(isConnected, { timeout: 5_000 });
+      await keeper.close();
+      expect(threads).toEqual([{ isOver: true }]);
+      expect(handle.warnings).toEqual([]);
+    },
+  );
+
   it('ends with the last keeper, and begins again with the next', async () => {
     const { handle, keeper } = await keeping(300);
     await keeper.close();
     await keeper.close();
-    keeper.hold([]);
+    keeper.hold([], 0);
     const lost: string[] = [];
     const next = handle.backend.keepLeases!({
       queue,
@@ -191,10 +294,51 @@ describe('the thread that renews leases', () => {
     await handle.add({});
     const job = await handle.claimOne({ leaseMs: 60_000 });
     await handle.backend.delete(queue, [job.id]);
-    next.hold([job]);
+    next.hold([job], 0);
     await vi.waitUntil(() => lost.length > 0, { timeout: 5_000 });
     await handle.backend.close();
     await next.close();
+  });
+});
+
+describe('an app', () => {
+  const boot = async (...providers: Type[]) => {
+    const connectionName = `connection-${++connections}`;
+    const handle = redis.closedHandle({ options: { connectionName } });
+    const app = await bootContext({
+      imports: [JobsModule.forRoot({ backend: handle.backend }), JobsModule.registerQueue({ name: queue })],
+      providers,
+    });
+    return {
+      app,
+      jobs: app.get<JobQueue>(getJobQueueToken(queue)),
+      isConnected: () => isLeasing(connectionName),
+    };
+  };
+
+  it('D4: has the thread as soon as it consumes, before there is any job', async () => {
+    const threads = threadsFromNowOn();
+    const { app, isConnected } = await boot(jobHandler(queue, () => {}));
+    await vi.waitUntil(isConnected, { timeout: 5_000 });
+    await app.close();
+    expect(threads).toEqual([{ isOver: true }]);
+  });
+
+  it('has none any more when it is closed while it starts', async () => {
+    const threads = threadsFromNowOn();
+    const { app } = await boot(jobHandler(queue, () => {}));
+    await vi.waitUntil(() => threads.length > 0, { timeout: 5_000, interval: 1 });
+    await app.close();
+    expect(threads).toEqual([{ isOver: true }]);
+  });
+
+  it('has none where it only enqueues', async () => {
+    const threads = threadsFromNowOn();
+    const { app, jobs } = await boot();
+    expect(await jobs.enqueue({})).toMatchObject({ status: 'enqueued' });
+    expect((await jobs.counts()).ready).toBe(1);
+    await app.close();
+    expect(threads).toEqual([]);
   });
 });
 
@@ -225,7 +369,7 @@ describe('without a thread', () => {
     const lost: string[] = [];
     const onLost = (jobs: readonly ClaimedJob[]): void => void lost.push(...jobs.map(({ id }) => id));
     const keeper = keeping.keep({ queue, leaseMs: 60, blockedLimitMs: 1_000, onLost });
-    keeper.hold([{ id: 'kept', token: '1' } as ClaimedJob, { id: 'lost', token: '2' } as ClaimedJob]);
+    keeper.hold([{ id: 'kept', token: '1' } as ClaimedJob, { id: 'lost', token: '2' } as ClaimedJob], 0);
     await vi.waitUntil(() => warnings.length > 0, { timeout: 5_000 });
     expect(warnings).toEqual([
       expect.stringMatching(/thread.*cannot run \(.*sentinel.*\).*main loop instead/i),
@@ -233,7 +377,7 @@ describe('without a thread', () => {
     await vi.waitUntil(() => lost.length > 0 && extended.length > 4);
     expect(lost).toEqual(['lost']);
     const late = { id: 'late', token: '3' } as ClaimedJob;
-    keeper.hold([late]);
+    keeper.hold([late], 0);
     await vi.waitUntil(() => extended.some(({ job }) => job === late));
     await keeping.close();
     const count = extended.length;
@@ -264,9 +408,9 @@ describe('LoopLeases', () => {
       },
     );
     onTestFinished(() => leases.close());
-    leases.hold([{ id: 'a' } as ClaimedJob]);
+    leases.hold([{ id: 'a' } as ClaimedJob], 0);
     await vi.waitUntil(() => answers.length > 0);
-    leases.hold([{ id: 'b' } as ClaimedJob]);
+    leases.hold([{ id: 'b' } as ClaimedJob], 0);
     await vi.waitUntil(() => lost.length === 2, { interval: 5 });
     expect(lost.map(([id]) => id)).toEqual(['a', 'b']);
     expect(lost[0]![1]).toBeLessThan(leaseMs);
@@ -274,6 +418,46 @@ describe('LoopLeases', () => {
     answers[0]!([true]);
     await delay(leaseMs);
     expect(lost).toHaveLength(2);
+  });
+
+  it('D5: counts a lease from when its claim was sent, also of what comes after others', () => {
+    const timers: { readonly callback: () => void; readonly at: number }[] = [];
+    const lost: string[] = [];
+    let extended = 0;
+    const leases = new LoopLeases(
+      {
+        queue,
+        leaseMs: 60_000,
+        blockedLimitMs: 60_000,
+        onLost: (jobs) => lost.push(...jobs.map(({ id }) => id)),
+      },
+      {
+        extend: () => {
+          extended++;
+          return new Promise(() => {});
+        },
+        setTimer: (callback, delayMs) => {
+          const timer = { callback, at: delayMs };
+          timers.push(timer);
+          return () => void timers.splice(timers.indexOf(timer), 1);
+        },
+      },
+    );
+    const delays = (): number[] => timers.map(({ at }) => Math.round(at / 1_000)).toSorted((a, b) => a - b);
+    leases.hold([{ id: 'fresh' } as ClaimedJob], 0);
+    expect(delays()).toEqual([20, 50]);
+    // Half a lease on its way: a sixth of it before the end is in 20 s, and to be renewed it was before it came.
+    leases.hold([{ id: 'late' } as ClaimedJob], 30_000);
+    expect(delays()).toEqual([0, 20]);
+    leases.hold([{ id: 'fresh too' } as ClaimedJob], 0);
+    expect(delays()).toEqual([0, 20]);
+    leases.hold([{ id: 'over' } as ClaimedJob], 59_000);
+    expect(delays()).toEqual([0, 0]);
+    timers.slice().forEach(({ callback }) => callback());
+    expect(lost).toEqual(['over']);
+    expect(extended).toBe(1);
+    leases.close();
+    expect(timers).toEqual([]);
   });
 });
 

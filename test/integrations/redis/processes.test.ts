@@ -22,6 +22,16 @@ it.each(['esm', 'cjs'])(
   20_000,
 );
 
+it('the thread of an idle consumer holds no process open', async () => {
+  const { namespace } = await redis.handle();
+  const program = start('idle', { url: redis.server.url, namespace });
+  await program.line('idle');
+  const { code, afterMs } = await program.exit();
+  expect(program.lines).toEqual(['idle']);
+  expect(code).toBe(0);
+  expect(afterMs).toBeLessThan(2_000);
+}, 20_000);
+
 it('10000 jobs that two processes claim are each had by one', async () => {
   const handle = await redis.handle();
   const programs = [1, 2].map(() => start('drain', { url: redis.server.url, namespace: handle.namespace }));

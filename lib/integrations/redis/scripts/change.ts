@@ -119,7 +119,8 @@ for i = 3, #ARGV do calls[ARGV[i]] = true end
 local entries = redis.call('HGETALL', claimsKey)
 for i = 1, #entries, 2 do
   local jobKey, claim = entries[i], need().parseClaim(entries[i + 1])
-  if calls[claim.call] then
+  -- The filler is no claim.
+  if claim.call and calls[claim.call] then
     local score, lease = redis.call('ZSCORE', queueKey, jobKey), redis.call('ZSCORE', activeKey, jobKey)
     redis.call('ZREM', activeKey, jobKey)
     redis.call('HDEL', claimsKey, jobKey)

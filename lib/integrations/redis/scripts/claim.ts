@@ -34,19 +34,19 @@ local function claim(at)
     room = math.min(room, free)
   end
   if room < 1 then return { math.max(blockedUntil - now, 1), '0' } end
+  local anyIsOver = redis.call('ZCOUNT', activeKey, '(-inf', upToNow) > 0
   local parkedBy = tonumber(state[4])
   if parkedBy and (not perKey or perKey > parkedBy) then
-    need().unparkAny(math.max(wanted, 1000))
+    if need().unparkAny(math.max(wanted, 1000)) then parkedBy = nil end
   elseif parkedBy then
-    need().recheckKeys(perKey)
+    need().recheckKeys(perKey, anyIsOver)
   end
 
   local base = math.max(tonumber(state[2]) or 0, nowUs)
   local leaseEnd = scoreOf(now + leaseMs)
   local limits = ':' .. call .. ':' .. ARGV[at + 5] .. ':' .. ARGV[at + 6]
   local running, atHand = ':1:' .. text(now) .. ':', ':0:' .. text(now) .. ':'
-  local anyIsOver = redis.call('ZCOUNT', activeKey, '(-inf', upToNow) > 0
-  local out, taken, lost, held = { 0, text(base) }, 0, {}, {}
+  local out, said, taken, lost, held = { 0, text(base) }, 2, 0, {}, {}
   local more, rounds = true, 0
   while more and taken < room and rounds < 10 do
     rounds = rounds + 1
@@ -55,23 +55,25 @@ local function claim(at)
     if rounds > 1 then asked = math.max(asked, 200) end
     local found = redis.call('ZRANGEBYSCORE', queueKey, '-inf', upToNow, 'WITHSCORES', 'LIMIT', 0, asked)
     more = #found == 2 * asked
-    local keys, gone, scores, claims = {}, {}, { '-inf', filler }, {}
-    for i = 1, #found, 2 do keys[#keys + 1] = found[i] end
-    local leases = anyIsOver and #keys > 0 and redis.call('ZMSCORE', activeKey, unpack(keys)) or {}
-    for i, jobKey in ipairs(keys) do
+    -- Counted here: what Lua says of how long a table is it has to look for.
+    local keys, keyCount, gone, scores, scored, claims, claimed = {}, 0, {}, { '-inf', filler }, 2, { filler, '' }, 2
+    for i = 1, #found, 2 do
+      keyCount = keyCount + 1
+      keys[keyCount] = found[i]
+    end
+    local leases = anyIsOver and keyCount > 0 and redis.call('ZMSCORE', activeKey, unpack(keys)) or {}
+    for i = 1, keyCount do
       if taken == room then break end
-      local score = found[2 * i]
+      local jobKey, score = keys[i], found[2 * i]
       local due = msOf(score)
       if leases[i] and leases[i] == score then
         due = need().lapse(jobKey, score) or due
         lost[#lost + 1] = jobKey
       end
-      local fields, readable, key, ended = nil, false, nil, false
-      if redis.call('HLEN', jobKey) == 1 then
-        fields = redis.call('HGET', jobKey, 'msgpack')
-        readable = fields ~= false
+      local fields, readable, key, ended = redis.call('HGETALL', jobKey), false, nil, false
+      if fields[1] == 'msgpack' and not fields[3] then
+        fields, readable = fields[2], true
       else
-        fields = redis.call('HGETALL', jobKey)
         for f = 1, #fields, 2 do
           local field = fields[f]
           if field == 'msgpack' then readable = true
@@ -97,13 +99,13 @@ local function claim(at)
           held[key] = held[key] + 1
           redis.call('SADD', need().keyFor('holders', key), jobKey)
         end
-        local last = #scores
-        scores[last + 1], scores[last + 2] = leaseEnd, jobKey
-        last = #claims
-        claims[last + 1] = jobKey
-        claims[last + 2] = text(base + taken) .. (taken <= limit and running or atHand) .. text(due) .. limits
-        last = #out
-        out[last + 1], out[last + 2], out[last + 3] = jobKey, due, fields
+        scores[scored + 1], scores[scored + 2] = leaseEnd, jobKey
+        scored = scored + 2
+        claims[claimed + 1] = jobKey
+        claims[claimed + 2] = format('%d%s%d%s', base + taken, taken <= limit and running or atHand, due, limits)
+        claimed = claimed + 2
+        out[said + 1], out[said + 2], out[said + 3] = jobKey, due, fields
+        said = said + 3
       end
     end
     if #gone > 0 then
@@ -112,7 +114,7 @@ local function claim(at)
       redis.call('ZREM', activeKey, unpack(gone))
       redis.call('HDEL', claimsKey, unpack(gone))
     end
-    if #claims > 0 then
+    if claimed > 2 then
       redis.call('ZADD', activeKey, unpack(scores))
       redis.call('ZADD', queueKey, unpack(scores, 3))
       redis.call('HSET', claimsKey, unpack(claims))

@@ -4,11 +4,11 @@
  *   {ns}:job:{id}        hash; its field `msgpack` is Go's job
  *
  * Ours, which a Go program leaves alone. In the hash of a job, where there is something to say: `name`, `headers`
- * (JSON), `unique` (until when, and the key), `limit` (its limit key), `deaths` (when each was), `history` (a line of
+ * (JSON), `unique` (until when, and the key), `limit` (its limit key), `deaths` (of each when, the token, and when its lease ended), `history` (a line of
  * JSON for each attempt), `progress`; of one that has ended also `state`, `ended`, `result`, `cause`. And keys:
  *   {ns}:active:{queue}      sorted set of held jobs, by when their leases end: the same score as in the queue; and, at
  *                            -inf, a member that is no job (see `filler`)
- *   {ns}:claims:{queue}      hash of held jobs: token, whether it is running, when it was claimed, when it was due,
+ *   {ns}:claims:{queue}      hash of held jobs, and the `filler`: token, whether it is running, when it was claimed, when it was due,
  *                            which call claimed it, and the limits of that call
  *   {ns}:state:{queue}       hash: paused, fence (the last token), tat (rate limit), parked (the lowest limit by which any was),
  *                            and who waits: wait and waitUntil for a job that is due sooner, slotUntil for a free place
@@ -32,16 +32,17 @@ local activeKey, claimsKey, stateKey = keyOf('active'), keyOf('claims'), keyOf('
 local clock = redis.call('TIME')
 local nowUs = clock[1] * 1000000 + clock[2]
 local now = math.floor(nowUs / 1000)
-local function text(number) return string.format('%d', number) end
+local format = string.format
+local function text(number) return format('%d', number) end
 local lastMs, lastScore
 local function scoreOf(ms)
-  if ms ~= lastMs then lastMs, lastScore = ms, string.format('%.3f', ms / 1000) end
+  if ms ~= lastMs then lastMs, lastScore = ms, format('%.3f', ms / 1000) end
   return lastScore
 end
 local function msOf(score) return math.floor(score * 1000 + 0.5) end
 local upToNow, fromNow = scoreOf(now), '(' .. scoreOf(now)
--- A member so long that Redis keeps its set as a skip list from the start on. As a plain list, which it is as long as it
--- is small, it takes several times as long to change.
+-- A member so long that Redis keeps its set, or its hash, as a table from the start on. As a plain list, which it is as
+-- long as it is small, it takes several times as long to change.
 local filler = string.rep('.', 65)
 
 local function tell(message) redis.call('PUBLISH', keyOf('wake'), message) end
@@ -122,7 +123,9 @@ local function unparkAny(count)
     redis.call('ZREM', parkedKey, jobs[i])
     if key then redis.call('ZREM', keyFor('parked-of', key), jobs[i]) end
   end
-  if redis.call('EXISTS', parkedKey) == 0 then redis.call('HDEL', stateKey, 'parked') end
+  if redis.call('EXISTS', parkedKey) == 1 then return false end
+  redis.call('HDEL', stateKey, 'parked')
+  return true
 end
 -- A held job of that key is held no more.
 local function freeKey(jobKey, key)
@@ -130,9 +133,9 @@ local function freeKey(jobKey, key)
   return unpark(key, 1)
 end
 -- Places may be free that nobody has said are: the process died, a Go program ended the job, the limit was raised.
-local function recheckKeys(perKey)
+local function recheckKeys(perKey, anyIsOver)
   local blocked = keyOf('blocked')
-  for _, key in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', upToNow, 'LIMIT', 0, 20)) do
+  for _, key in ipairs(redis.call('ZRANGEBYSCORE', blocked, '-inf', anyIsOver and '+inf' or upToNow, 'LIMIT', 0, 20)) do
     local free = perKey - holdersOf(key)
     if free > 0 then unpark(key, free) end
     if redis.call('EXISTS', keyFor('parked-of', key)) == 0 then redis.call('ZREM', blocked, key)
@@ -159,18 +162,37 @@ local function lapse(jobKey, leaseEnd)
   if claim.started == '1' then
     local old = redis.call('HMGET', jobKey, 'deaths', 'history')
     local deaths = {}
-    for at in string.gmatch(old[1] or '', '%d+') do deaths[#deaths + 1] = at end
-    deaths[#deaths + 1] = text(now)
+    for death in string.gmatch(old[1] or '', '[^ ]+') do deaths[#deaths + 1] = death end
+    local endedAt = text(msOf(leaseEnd))
+    deaths[#deaths + 1] = text(now) .. ':' .. claim.token .. ':' .. endedAt
     if #deaths > 50 then table.remove(deaths, 1) end
     local lines = {}
     for line in string.gmatch(old[2] or '', '[^\n]+') do lines[#lines + 1] = line end
-    lines[#lines + 1] = '{"startedAt":' .. claim.at .. ',"endedAt":' .. text(msOf(leaseEnd)) .. ',"outcome":"died"}'
+    lines[#lines + 1] = '{"startedAt":' .. claim.at .. ',"endedAt":' .. endedAt .. ',"outcome":"died"}'
     if #lines > 20 then table.remove(lines, 1) end
     if redis.call('EXISTS', jobKey) == 1 then
       redis.call('HSET', jobKey, 'deaths', table.concat(deaths, ' '), 'history', table.concat(lines, '\n'))
     end
   end
   return claim.due
+end
+-- Whoever had that token is alive: of the deaths, one was none.
+local function hearOf(jobKey, token)
+  local old = redis.call('HMGET', jobKey, 'deaths', 'history')
+  if not old[1] then return end
+  local deaths, endedAt = {}, nil
+  for death in string.gmatch(old[1], '[^ ]+') do
+    local of, ended = string.match(death, ':(%d+):(-?%d+)$')
+    if of == token then endedAt = ended else deaths[#deaths + 1] = death end
+  end
+  if not endedAt then return end
+  if #deaths > 0 then redis.call('HSET', jobKey, 'deaths', table.concat(deaths, ' '))
+  else redis.call('HDEL', jobKey, 'deaths') end
+  local died = '"endedAt":' .. endedAt .. ',"outcome":"died"'
+  local from, to = string.find(old[2] or '', died, 1, true)
+  if not from then return end
+  local lost = '"endedAt":' .. endedAt .. ',"outcome":"lost"'
+  redis.call('HSET', jobKey, 'history', string.sub(old[2], 1, from - 1) .. lost .. string.sub(old[2], to + 1))
 end
 -- A job that has ended is in the queue again: a Go program that still had it put it there.
 local function revive(jobKey)
@@ -181,7 +203,7 @@ end
 tools = {
   keyFor = keyFor, tellRevoked = tellRevoked, parseClaim = parseClaim, claimText = claimText, holdersOf = holdersOf,
   park = park, unparkAny = unparkAny, freeKey = freeKey, recheckKeys = recheckKeys, freeUnique = freeUnique,
-  holderLives = holderLives, lapse = lapse, revive = revive,
+  holderLives = holderLives, lapse = lapse, hearOf = hearOf, revive = revive,
 }
 return tools
 end

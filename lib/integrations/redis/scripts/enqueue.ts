@@ -2,25 +2,32 @@ import { redisScript } from '../redis-script.js';
 import { common, rarely } from './common.js';
 
 /**
- * Per job: its id, when it is due (`@` and a time, or after how many ms), Go's job, and, as JSON, further fields of its
- * hash or nothing. Answers the time, and per job 1 (stored), 0 (exists), or the id that holds its unique key. Where one
- * of them cannot be stored, none is: a hash that is left behind, and is in no queue, would be a job that exists and
- * never runs.
+ * Packed values, four per job: its id, when it is due (`@` and a time, or after how many ms), Go's job, and, as JSON,
+ * further fields of its hash or nothing. Answers the time, and per job 1 (stored), 0 (exists), or the id that holds its
+ * unique key. Where one of them cannot be stored, none is: a hash that is left behind, and is in no queue, would be a
+ * job that exists and never runs.
  */
 export const enqueueScript = redisScript(
   common,
   rarely,
   String.raw`
-local answers, scores, soonest = { now }, {}, nil
-local added, made = {}, {}
+local sub = string.sub
+local answers, answered, scores, scored, soonest = { now }, 1, {}, 0, nil
+local added, made, makes = {}, {}, 0
+local packed, at = ARGV[3], 1
+local function note(key)
+  makes = makes + 1
+  made[makes] = key
+end
 local function store()
-for i = 3, #ARGV, 4 do
-  local id, when, bytes, more = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+while at <= #packed do
+  local id, when, bytes, more
+  id, when, bytes, more, at = struct.unpack('>I4c0I4c0I4c0I4c0', packed, at)
   local jobKey = jobKeyOf(id)
   local answer = 1
   if more == '' then
     answer = redis.call('HSETNX', jobKey, 'msgpack', bytes)
-    if answer == 1 then made[#made + 1] = jobKey end
+    if answer == 1 then note(jobKey) end
   elseif redis.call('EXISTS', jobKey) == 1 then
     answer = 0
   else
@@ -39,7 +46,7 @@ for i = 3, #ARGV, 4 do
           redis.call('SET', uniqueKey, id, 'PX', ttl)
           fields.unique = text(now + ttl) .. ':' .. key
         end
-        made[#made + 1] = uniqueKey
+        note(uniqueKey)
       end
     end
     if answer == 1 then
@@ -48,24 +55,25 @@ for i = 3, #ARGV, 4 do
         args[#args + 1] = value
       end
       redis.call('HSET', jobKey, unpack(args))
-      made[#made + 1] = jobKey
+      note(jobKey)
     end
   end
   if answer == 1 then
     added[id] = true
     local due
-    if string.sub(when, 1, 1) == '@' then due = tonumber(string.sub(when, 2)) else due = now + when end
-    scores[#scores + 1] = scoreOf(due)
-    scores[#scores + 1] = jobKey
+    if sub(when, 1, 1) == '@' then due = tonumber(sub(when, 2)) else due = now + when end
+    scores[scored + 1], scores[scored + 2] = scoreOf(due), jobKey
+    scored = scored + 2
     if not soonest or due < soonest then soonest = due end
   end
-  answers[#answers + 1] = answer
+  answered = answered + 1
+  answers[answered] = answer
 end
-if #scores > 0 then redis.call('ZADD', queueKey, unpack(scores)) end
+if scored > 0 then redis.call('ZADD', queueKey, unpack(scores)) end
 end
 local ok, failure = pcall(store)
 if not ok then
-  if #made > 0 then redis.call('DEL', unpack(made)) end
+  if makes > 0 then redis.call('DEL', unpack(made)) end
   return type(failure) == 'table' and failure or redis.error_reply(failure)
 end
 if soonest then wake(soonest, false) end

@@ -26,7 +26,8 @@ for i = 1, count do
       if ok and key and claim.perKey ~= '' and need().holdersOf(key) >= tonumber(claim.perKey) then ok = false end
       if ok and key then redis.call('SADD', need().keyFor('holders', key), jobKey) end
       if not ok then
-        claim.token = '0'
+        -- It is told so: it has not died.
+        claim.token, claim.started = '0', '0'
         redis.call('HSET', claimsKey, jobKey, need().claimText(claim))
       end
     end

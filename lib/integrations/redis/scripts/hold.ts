@@ -1,7 +1,7 @@
 /**
  * Reads from ARGV how many jobs there are, their ids, and their tokens; `take()` reads on from there. A token holds if
  * it is the one of the claim, and the score in the queue is still the end of the lease: a Go program that claims a job
- * sets another score, and leaves our keys alone.
+ * sets another score, and leaves our keys alone. Whoever comes with an old token has not died.
  */
 export const holding = String.raw`
 local count = tonumber(ARGV[3])
@@ -16,16 +16,27 @@ end
 local at = 3 + 2 * count
 local function take() at = at + 1 return ARGV[at] end
 -- No longer held, for whatever reason: their claims are to go.
-local released, seen = {}, {}
+local released, releases, seen = {}, 0, {}
+local function letGo(jobKey)
+  releases = releases + 1
+  released[releases] = jobKey
+end
+local sub = string.sub
 local function holds(i)
-  local token = ARGV[3 + count + i] .. ':'
-  if seen[keys[i]] or not entries[i] or string.sub(entries[i], 1, #token) ~= token then return false end
-  if scores[i] and scores[i] == leases[i] then return true end
-  released[#released + 1] = keys[i]
+  local token, entry, jobKey = ARGV[3 + count + i], entries[i], keys[i]
+  local length = #token
+  if not entry or sub(entry, 1, length) ~= token or sub(entry, length + 1, length + 1) ~= ':' then
+    need().hearOf(jobKey, token)
+    return false
+  end
+  if seen[jobKey] then return false end
+  local score = scores[i]
+  if score and score == leases[i] then return true end
+  letGo(jobKey)
   return false
 end
 local function release()
-  if #released == 0 then return end
+  if releases == 0 then return end
   redis.call('ZREM', activeKey, unpack(released))
   redis.call('HDEL', claimsKey, unpack(released))
 end

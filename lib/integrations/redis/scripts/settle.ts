@@ -14,10 +14,14 @@ export const settleScript = redisScript(
   claiming,
   holding,
   String.raw`
-local answers, gone, left, rescored, soonest = {}, {}, {}, {}, nil
+local answers, gone, ended, left, rescored, soonest = {}, {}, 0, {}, {}, nil
+local function remove(jobKey)
+  ended = ended + 1
+  gone[ended] = jobKey
+end
 local completed, failed, pushedOut = 0, 0, 0
 local mostDead = nil
-local uniques, limits = {}, {}
+local limits = {}
 -- Until 'score', and its hash for 'keepMs'; '' is for ever.
 local function keep(jobKey, state, score, keepMs)
   redis.call('HSET', jobKey, 'state', state, 'ended', text(now))
@@ -44,13 +48,13 @@ for i = 1, count do
   local unique, limit = '', ''
   if #kind == 2 then
     unique, limit = take(), take()
-    kind = string.sub(kind, 1, 1)
+    kind = sub(kind, 1, 1)
   end
   local lives = false
   if kind == 'c' then
     if ok then
       completed = completed + 1
-      gone[#gone + 1] = jobKey
+      remove(jobKey)
     end
   elseif kind == 'k' then
     local keepMs, hasResult = take(), take()
@@ -90,7 +94,7 @@ for i = 1, count do
     local keepMs, bytes, history = take(), take(), take()
     if ok then
       if keepMs == '0' then
-        gone[#gone + 1] = jobKey
+        remove(jobKey)
       else
         redis.call('HSET', jobKey, 'msgpack', bytes)
         note(jobKey, history)
@@ -100,14 +104,14 @@ for i = 1, count do
   end
   if ok then
     seen[jobKey] = true
-    released[#released + 1] = jobKey
+    letGo(jobKey)
     if unique ~= '' and not lives then need().freeUnique(jobKey, unique) end
     if limit ~= '' then limits[#limits + 1] = { jobKey, limit } end
   end
   answers[i] = ok and '1' or '0'
 end
 
-if #gone > 0 then
+if ended > 0 then
   redis.call('DEL', unpack(gone))
   redis.call('ZREM', queueKey, unpack(gone))
 end
@@ -136,7 +140,7 @@ if completed + failed > 0 then
   if tonumber(at) ~= minute then done, lost = 0, 0 end
   redis.call('HSET', keyOf('minutes'), slot, table.concat({ minute, done + completed, lost + failed }, ':'))
 end
-if soonest or #released > 0 then wake(soonest, true) end
+if soonest or releases > 0 then wake(soonest, true) end
 local claimed = false
 if at < #ARGV then claimed = claim(at + 1) end
 return { now, table.concat(answers), pushedOut, claimed }

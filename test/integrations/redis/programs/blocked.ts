@@ -29,7 +29,7 @@ const keeper = backend.keepLeases!({ queue, leaseMs, blockedLimitMs: 60_000, onL
 const claim = { limit: 1, prefetch: 0, leaseMs, waitMs: 0, signal: new AbortController().signal };
 await backend.enqueue([{ id: 'one', queue, name: '', payload: undefined, due: { inMs: 0 }, priority: 0 }]);
 const jobs = await backend.claim(queue, claim);
-keeper.hold(jobs);
+keeper.hold(jobs, 0);
 // The thread takes a moment to begin.
 for (let end = jobs[0]!.leaseEndsAt; end === jobs[0]!.leaseEndsAt;) {
   const [stored] = await backend.get(queue, ['one']);
