@@ -169,6 +169,10 @@ export interface JobAttempt {
   readonly attempt: number;
   readonly startedAt: number;
   readonly endedAt: number;
+  /**
+   * `died`: its lease ran out, and nobody has heard of its process since. `lost`: the same, but its process was heard of
+   * later; what it ended with was refused.
+   */
   readonly outcome: 'failed' | 'timed-out' | 'cancelled' | 'snoozed' | 'died' | 'lost';
   readonly error?: string | undefined;
 }

@@ -69,15 +69,16 @@ export class JobConsumer implements Child {
     this.#connection = connection;
     this.#options = options;
     this.#middlewares = middlewares.filter(isAround);
-    this.#mayHoldBack = hasLimits(options) || middlewares.some(isClaimMiddleware);
+    const aroundClaims = middlewares.filter(isClaimMiddleware);
+    this.#mayHoldBack = hasLimits(options) || aroundClaims.length > 0;
     const environment = unitEnvironmentOf(pool, () => this.#middlewares);
     this.runner = new JobRunner(connection, options, entries, environment);
-    this.#intake = new JobIntake(connection, options, middlewares.filter(isClaimMiddleware), this.runner);
+    this.#intake = new JobIntake(connection, options, aroundClaims, this.runner);
     this.runner.onHungry = () => this.#intake.request();
     this.runner.onTook = () => this.#intake.works();
     this.runner.claimsAlone = () => this.#intake.claimsAlone;
     this.runner.onStandstill = () => this.#endIfDone();
-    this.runner.hasClaimMiddlewares = middlewares.some(isClaimMiddleware);
+    this.runner.hasClaimMiddlewares = aroundClaims.length > 0;
     this.#watch = new ConsumptionWatch(connection, options, () => this.runner.hungrySince);
   }
 

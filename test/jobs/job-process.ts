@@ -5,9 +5,8 @@ import { JobConsumer } from '../../lib/jobs/job-consumer.js';
 import type { JobHandlerEntry } from '../../lib/jobs/job-handler-entry.js';
 import type { JobMiddleware } from '../../lib/jobs/job-middleware.js';
 import type { MemoryJobBackend } from '../../lib/jobs/memory-job-backend.js';
-import { msgpackCodec } from '../../lib/jobs/payload-codec.js';
 import { Pool } from '../../lib/pool/index.js';
-import { FaultyBackend } from '../support/fake-jobs.js';
+import { FaultyBackend, plainEntry, plainOptions } from '../support/fake-jobs.js';
 import { RecordingLogger } from '../support/recording-logger.js';
 
 export interface JobProcessOptions extends Partial<Omit<ConsumerOptions, 'queue'>> {
@@ -42,7 +41,7 @@ export class JobProcess {
     Object.assign(this.backend, { claim: claimUntilKilled });
     this.connection = new JobConnection(this.pool, this.backend);
     this.consumers = queues.map((queue) => {
-      const all = { ...plainOptions, ...options, queue };
+      const all = { ...plainOptions, concurrency: 10, ...options, queue };
       const handler = { ...plainEntry, handle, ...entry };
       return new JobConsumer(this.pool, this.connection, all, [handler], middlewares, 'a test');
     });
@@ -77,30 +76,3 @@ export class JobProcess {
     await this.connection.close();
   }
 }
-
-const plainEntry: Omit<JobHandlerEntry, 'handle'> = {
-  name: '',
-  origin: 'a test',
-  maxAttempts: 3,
-  backoff: { initialMs: 1_000, factor: 1.6, maxMs: 3_600_000, jitter: 0 },
-  timeoutMs: undefined,
-  abortGraceMs: 10_000,
-  keepCompletedMs: 0,
-  keepCancelledMs: 0,
-  maxDead: 10_000,
-  maxAgeMs: undefined,
-  schema: undefined,
-  middlewares: [],
-};
-
-const plainOptions: Omit<ConsumerOptions, 'queue'> = {
-  codec: msgpackCodec,
-  concurrency: 10,
-  limits: {},
-  leaseMs: 30_000,
-  blockedLimitMs: 120_000,
-  quarantineAfter: 3,
-  callTimeoutMs: 10_000,
-  notConsumingAfterMs: 60_000,
-  autoStart: true,
-};

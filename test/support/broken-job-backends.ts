@@ -290,6 +290,17 @@ class LateHoldersDie extends MemoryJobBackend {
   }
 }
 
+class PuttingOffFails extends MemoryJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const failed = settlements.map((one) =>
+      one.kind === 'scheduled' && one.attempt === undefined
+        ? Object.assign({ ...one }, { failures: one.failures + 1 })
+        : one,
+    );
+    return super.settle(queue, failed, then);
+  }
+}
+
 class AgeInSeconds extends MemoryJobBackend {
   override async counts(...args: Parameters<MemoryJobBackend['counts']>) {
     const counts = await super.counts(...args);
@@ -488,6 +499,7 @@ export const brokenBackends: readonly (readonly [
   ['never gets back the place of a lost lease', PlacesLeak, /frees the place of a lease that is over, once/],
   ['counts a death of what was only at hand', PrefetchedDie, /counts no death of what was only at hand/],
   ['takes a late holder for dead', LateHoldersDie, /counts no death of a late holder that settles it/],
+  ['takes putting off for a failure', PuttingOffFails, /puts a job off of which no attempt was made/],
   ['tells the age in seconds', AgeInSeconds, /has been due that waits for longest/],
   [
     'lets waiting claims go on while paused',

@@ -193,7 +193,8 @@ export class FakeJobs {
   }
 }
 
-const plainEntry: Omit<JobHandlerEntry, 'handle'> = {
+/** A handler that says nothing of itself. */
+export const plainEntry: Omit<JobHandlerEntry, 'handle'> = {
   name: '',
   origin: 'a test',
   maxAttempts: 3,
@@ -208,7 +209,8 @@ const plainEntry: Omit<JobHandlerEntry, 'handle'> = {
   middlewares: [],
 };
 
-const plainOptions: ConsumerOptions = {
+/** Of a queue that says nothing of itself but how many run at a time. */
+export const plainOptions: ConsumerOptions = {
   queue: 'mail',
   codec: msgpackCodec,
   concurrency: 2,

@@ -38,6 +38,14 @@ export const snoozed = (job: ClaimedJob, delayMs: number): Of<'scheduled'> => ({
   attempt: attemptAt(job, 'snoozed'),
 });
 
+/** It is to wait, and no attempt was made. */
+export const putOff = (job: ClaimedJob, delayMs: number): Of<'scheduled'> => ({
+  kind: 'scheduled',
+  job,
+  delayMs,
+  failures: job.failures,
+});
+
 export const released = (job: ClaimedJob): Of<'released'> => ({ kind: 'released', job });
 
 /** It failed, and is not to be tried again. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DeadCause } from '../../jobs/index.js';
 import type { Part } from './part.js';
-import { attemptAt, cancelled, completed, dead, failed, released, snoozed } from './settlements.js';
+import { attemptAt, cancelled, completed, dead, failed, putOff, released, snoozed } from './settlements.js';
 import { longLeaseMs } from './trial.js';
 
 const longMs = 3_600_000;
@@ -30,6 +30,22 @@ export function settling({ it }: Part): void {
     assert.equal(await t.get(job.id), undefined);
     assert.deepEqual((await t.backend.list(t.queue, { state: 'completed', limit: 10 })).jobs, []);
     assert.deepEqual(await t.backend.enqueue([t.job({ id: job.id })]), [{ kind: 'enqueued', id: job.id }]);
+  });
+
+  it('puts a job off of which no attempt was made, and leaves all else as it was', async (t) => {
+    const first = await t.held();
+    await t.settle(failed(first));
+    const again = await t.claimOne();
+    const { failures, deaths, lastError, history } = await t.stored(first.id);
+    const from = await t.now();
+    assert.deepEqual(await t.settle(putOff(again, longMs)), [true]);
+    const stored = await t.stored(first.id);
+    assert.equal(stored.state, 'scheduled');
+    t.assertBetween(stored.dueAt, from + longMs, (await t.now()) + longMs, 'dueAt');
+    assert.deepEqual(
+      [stored.failures, stored.deaths, stored.lastError, stored.history],
+      [failures, deaths, lastError, history],
+    );
   });
 
   it('keeps a completed job that returned nothing', async (t) => {

@@ -96,6 +96,19 @@ export function waiting({ it, options }: Part): void {
     assert.equal(job.deaths, 0);
   });
 
+  it('waits for jobs that are only to be at hand, whose process dies with none', async (t) => {
+    const waits = t.wait({ limit: 0, prefetch: 3, leaseMs: 2 * t.unit });
+    await t.letItWait(waits, t.unit / 2);
+    const id = await t.addOne();
+    assert.deepEqual(
+      (await t.gotBy(waits)).map((job) => job.id),
+      [id],
+    );
+    await t.advance(3 * t.unit);
+    const again = await t.claimOne();
+    assert.deepEqual([again.id, again.deaths, again.history], [id, 0, []]);
+  });
+
   it('answers at once with none where it was called off before it began', async (t) => {
     const off = { signal: AbortSignal.abort(), waitMs: longLeaseMs };
     assert.deepEqual(await t.claim({ ...off, limit: 0, prefetch: 5 }), []);
