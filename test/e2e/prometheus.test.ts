@@ -1,5 +1,8 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { Prometheus, type Sample } from '../support/prometheus.js';
+import { repository } from '../support/repository.js';
 import { SampleApp } from '../support/sample-app.js';
 
 // It runs in real time.
@@ -31,6 +34,10 @@ describe('a real Prometheus that scrapes the sample app', () => {
 
   it('finds it up', async () => {
     await expect.poll(() => values('up{job="sample-app"}'), soon).toEqual([1]);
+    // What came with the app may be done before anybody looked: these scans come now, under ids of their own.
+    const scans = await readFile(`${repository}sample-app/data/scans-2026-11-20.jsonl`, 'utf8');
+    await writeFile(join(app.inbox, 'later.jsonl'), scans.repeat(3));
+    await expect.poll(async () => (await values('job_ready{queue="scans"}'))[0], soon).toBeGreaterThan(0);
   });
 
   it('sees every worker running', async () => {
