@@ -61,7 +61,9 @@ export {
 } from './execution/index.js';
 export {
   type BlockingClaimOptions,
+  type CancelAnswer,
   CancelJob,
+  type CancelOptions,
   type ClaimedJob,
   type ClaimLimits,
   type ClaimOptions,

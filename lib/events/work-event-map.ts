@@ -9,7 +9,7 @@ export type ChildKind = 'worker' | 'task-queue' | 'job-consumer';
  * - `stop-requested`: somebody stopped this one, by name;
  * - `timeout`: it ran longer than its `timeout`;
  * - `stalled`: it gave no heartbeat for its `stallTimeout`;
- * - `lease-lost`: somebody else holds the job now.
+ * - `lease-lost`: somebody else holds the job now, or it was deleted or cancelled.
  */
 export type AbortReason = 'shutdown' | 'stop-requested' | 'timeout' | 'stalled' | 'lease-lost';
 

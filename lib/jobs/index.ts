@@ -2,6 +2,8 @@ export type { AroundEnqueueing, EnqueueCall } from './around-enqueueing.js';
 export { CancelJob, DiscardJob, SnoozeJob } from './control-flow.js';
 export {
   type BlockingClaimOptions,
+  type CancelAnswer,
+  type CancelOptions,
   type ClaimedJob,
   type ClaimLimits,
   type ClaimOptions,
@@ -37,6 +39,7 @@ export type { EnqueuedJob, EnqueueManyOptions, EnqueueOptions } from './enqueue-
 export type { EnqueueTally } from './enqueuer.js';
 export { InjectJobQueue } from './inject-job-queue.decorator.js';
 export type { JobConsumer } from './job-consumer.js';
+export type { JobConsumerSnapshot } from './job-consumer-snapshot.js';
 export { JobHandler, type JobHandlerDecorator } from './job-handler.decorator.js';
 export type { JobRequest } from './job-handler.explorer.js';
 export type { JobHandlerMiddlewareReference, JobHandlerOptions } from './job-handler-options.js';

@@ -41,6 +41,13 @@ export interface JobBackend {
   /** Removes jobs for good, whatever their state: of one that is being run, the token no longer holds. */
   delete(queue: string, ids: readonly string[]): Promise<readonly DeleteAnswer[]>;
   /**
+   * Ends jobs that nobody wants any more as `cancelled`, as a settlement does: their unique keys and their places in the
+   * limits are free. Of one that is being run, the token no longer holds: whoever runs it is told by `onRevoked`, what it
+   * ends with is refused, and its history has one attempt more, `cancelled`, unless it was only at hand. What has ended
+   * is left as it is.
+   */
+  cancel(queue: string, ids: readonly string[], options: CancelOptions): Promise<readonly CancelAnswer[]>;
+  /**
    * Makes dead and scheduled jobs due now, with all their attempts before them: failures and deaths are 0 again, the history
    * and the last error stay.
    */
@@ -60,6 +67,11 @@ export interface JobBackend {
 export interface JobBackendCapabilities {
   /** In messages, metrics and spans: `memory`, `redis`. */
   readonly name: string;
+  /**
+   * What its queues and ids are unique within, where one store has several of these: what programs of gocraft/work call
+   * the namespace. Without one, there is no telling them apart.
+   */
+  readonly namespace?: string;
   /** Whether jobs survive the process. */
   readonly durable: boolean;
   /** Whether other processes share them. */
@@ -78,7 +90,7 @@ export interface JobBackendCapabilities {
 
 /** What a backend tells its owner. */
 export interface JobBackendHost {
-  /** Jobs may have been taken away from whoever holds them: a hint to extend now. */
+  /** Jobs may have been taken away from whoever holds them, or deleted, or cancelled: a hint to extend now. */
   readonly onRevoked: (queue: string, ids: readonly string[]) => void;
   /** The connection was lost (`error`) or is there again (`undefined`). */
   readonly onConnection: (error: Error | undefined) => void;
@@ -286,6 +298,22 @@ export interface JobPage {
 
 /** `active` for one that was being run: whoever does is told. */
 export type DeleteAnswer = 'deleted' | 'active' | 'unknown';
+
+export interface CancelOptions {
+  /** For how long they are kept, to be looked at; 0: they are gone at once. */
+  readonly keepMs: number;
+  /** Why, to be shown as their last error. Without it they keep the one that they have. */
+  readonly error?: string | undefined;
+}
+
+/**
+ * - `cancelled`: it waited, and has ended now;
+ * - `active`: it was being run, and has ended now, too: whoever runs it is told. So may one be whose lease is over;
+ * - `ended`: it had ended before, and is as it was: completed, cancelled or dead;
+ * - `unknown`: no such job is stored.
+ */
+export type CancelAnswer = 'cancelled' | 'active' | 'ended' | 'unknown';
+
 /** `active` and `ended` are left as they are. */
 export type RetryAnswer = 'retried' | 'ready' | 'active' | 'ended' | 'unknown';
 

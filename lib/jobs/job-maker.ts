@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec';
 import { InvalidPayloadError } from '../errors/index.js';
 import { toErrorInfo } from '../events/index.js';
+import { EncodedPayload } from './encoded-payload.js';
 import {
   type EnqueueOptions,
   type ResolvedEnqueueOptions,
@@ -11,6 +12,7 @@ import type { JobConnection } from './job-connection.js';
 import type { JobHandlerEntry } from './job-handler-entry.js';
 import type { ResolvedJobQueueOptions } from './job-queue-options.js';
 import { validatePayload } from './payload-schema.js';
+import { readPayload } from './read-payload.js';
 
 /** Adds headers to each job that is enqueued in this process: what an integration carries along. */
 export type HeaderProvider = () => Readonly<Record<string, string>> | undefined;
@@ -40,14 +42,33 @@ export class JobMaker {
     return resolveEnqueueOptions(this.#options.name, options, this.#connection.capabilities);
   }
 
-  /** At once, where the schema can. Throws, or rejects with, `InvalidPayloadError`. */
+  /** What bytes stand for that are to be the payload of job `id`. Throws `InvalidPayloadError`. */
+  decode({ bytes }: EncodedPayload, id: string): unknown {
+    const { codec, queue } = this.#options.consumer;
+    return readPayload({ queue, id, payload: bytes }, codec, undefined);
+  }
+
+  /** At once, where the schema can. Throws, or rejects with, `InvalidPayloadError`. An `EncodedPayload` is stored as it is. */
   make(payload: unknown, resolved: ResolvedEnqueueOptions): NewJob | Promise<NewJob> {
     const schema = this.#schemaFor(resolved.name);
+    if (payload instanceof EncodedPayload) return this.#check(payload, schema, resolved);
     if (schema === undefined) return this.#encode(payload, resolved);
     const checked = validatePayload(this.#options.name, resolved.id, schema, payload);
     // What the schema makes of it is for the handler: to make that twice may not be the same as once.
     if (checked instanceof Promise) return checked.then(() => this.#encode(payload, resolved));
     return this.#encode(payload, resolved);
+  }
+
+  #check(
+    payload: EncodedPayload,
+    schema: StandardSchemaV1 | undefined,
+    resolved: ResolvedEnqueueOptions,
+  ): NewJob | Promise<NewJob> {
+    const { codec, queue } = this.#options.consumer;
+    const checked = readPayload({ queue, id: resolved.id, payload: payload.bytes }, codec, schema);
+    if (schema !== undefined && checked instanceof Promise)
+      return checked.then(() => this.#complete(payload.bytes, resolved));
+    return this.#complete(payload.bytes, resolved);
   }
 
   #schemaFor(name: string): StandardSchemaV1 | undefined {
@@ -56,7 +77,6 @@ export class JobMaker {
   }
 
   #encode(value: unknown, resolved: ResolvedEnqueueOptions): NewJob {
-    const { id, name, due, priority, unique, limitKey } = resolved;
     const { codec, queue } = this.#options.consumer;
     let payload: Uint8Array | undefined;
     try {
@@ -65,8 +85,14 @@ export class JobMaker {
         throw new TypeError('it gave no Uint8Array');
     } catch (error) {
       const what = `cannot be written as ${codec.name} (${toErrorInfo(error).message})`;
-      throw new InvalidPayloadError(queue, id, what, [], { cause: error });
+      throw new InvalidPayloadError(queue, resolved.id, what, [], { cause: error });
     }
+    return this.#complete(payload, resolved);
+  }
+
+  #complete(payload: Uint8Array | undefined, resolved: ResolvedEnqueueOptions): NewJob {
+    const { queue } = this.#options.consumer;
+    const { id, name, due, priority, unique, limitKey } = resolved;
     const headers = this.#withProvided(resolved.headers);
     return { id, queue, name, payload, due, priority, headers, unique, limitKey };
   }

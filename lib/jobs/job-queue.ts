@@ -1,29 +1,31 @@
 import type { Duration } from '../clock/index.js';
 import { InvalidOptionError, JobHandlerNotFoundError } from '../errors/index.js';
 import { OptionReader } from '../execution/index.js';
-import { type AroundEnqueueing, enqueueWithin } from './around-enqueueing.js';
-import { enqueueEach, enqueueMany } from './enqueue-many.js';
+import type { AroundEnqueueing } from './around-enqueueing.js';
+import { EncodedPayload } from './encoded-payload.js';
 import {
   checkEnqueueMany,
   type EnqueuedJob,
   type EnqueueManyOptions,
   type EnqueueOptions,
 } from './enqueue-options.js';
-import { Enqueuer, type EnqueueTally } from './enqueuer.js';
+import type { EnqueueTally } from './enqueuer.js';
 import type {
+  CancelAnswer,
   DeleteAnswer,
   JobBackend,
   JobPage,
   JobState,
-  NewJob,
   QueueCounts,
   RetryAnswer,
+  StoredJob,
 } from './job-backend.js';
 import type { JobConnection } from './job-connection.js';
 import type { JobConsumer } from './job-consumer.js';
+import { JobEnqueueing } from './job-enqueueing.js';
 import type { JobHandlerEntry } from './job-handler-entry.js';
-import { type HeaderProvider, JobMaker } from './job-maker.js';
-import { type EnqueueMiddleware, enqueueThrough, type JobDraft } from './job-middleware.js';
+import type { HeaderProvider } from './job-maker.js';
+import type { EnqueueMiddleware } from './job-middleware.js';
 import { throughPages } from './job-pages.js';
 import type { ResolvedJobQueueOptions } from './job-queue-options.js';
 import type { RunEnd } from './job-runner.js';
@@ -33,6 +35,10 @@ import { JobWaits } from './job-waits.js';
 /** Jobs in one call: more would keep the backend from everybody else for long. */
 const jobsAtOnce = 500;
 const states: readonly JobState[] = ['scheduled', 'ready', 'active', 'completed', 'cancelled', 'dead'];
+
+/** For how long jobs are kept that `cancel()` has ended, at least. */
+const keepCancelledMs = 3_600_000;
+const cancelledBy = 'Cancelled by a call of cancel().';
 
 /** Which page of which jobs. */
 export interface JobListOptions {
@@ -71,21 +77,18 @@ export class JobQueue<Payload = unknown> {
   consumer: JobConsumer | undefined;
   readonly #connection: JobConnection;
   readonly #options: ResolvedJobQueueOptions;
-  readonly #maker: JobMaker;
-  readonly #enqueuer: Enqueuer;
-  readonly #around: readonly AroundEnqueueing[];
+  readonly #enqueueing: JobEnqueueing;
   readonly #waits: JobWaits;
   /** `undefined` while it is not known what is behind a listed class. */
   #middlewares: readonly EnqueueMiddleware[] | undefined;
 
   /** @internal `JobsModule.registerQueue()` makes it. */
-  constructor({ connection, options, headerProviders, aroundEnqueueing }: JobQueueParts) {
+  constructor(parts: JobQueueParts) {
+    const { connection, options } = parts;
     this.name = options.name;
     this.#connection = connection;
     this.#options = options;
-    this.#maker = new JobMaker(connection, options, this.handlers, headerProviders);
-    this.#enqueuer = new Enqueuer(connection, options.name);
-    this.#around = aroundEnqueueing;
+    this.#enqueueing = new JobEnqueueing({ ...parts, handlers: this.handlers });
     this.#middlewares = options.middlewares.length === 0 ? [] : undefined;
     const { codec } = options.consumer;
     this.#waits = new JobWaits({
@@ -103,7 +106,7 @@ export class JobQueue<Payload = unknown> {
 
   /** @internal What became of the jobs that were enqueued here. */
   get tally(): Readonly<EnqueueTally> {
-    return this.#enqueuer.tally;
+    return this.#enqueueing.tally;
   }
 
   /** @internal By now the middlewares can be had. */
@@ -118,10 +121,27 @@ export class JobQueue<Payload = unknown> {
    * again with the id in that error. Rejects with `InvalidPayloadError` or `InvalidOptionError` where it was not stored.
    */
   async enqueue(payload: Payload, options?: EnqueueOptions): Promise<EnqueuedJob> {
-    const middlewares = this.#middlewares ?? this.#refuseEarly();
-    if (this.#around.length === 0) return this.#enqueueOne(middlewares, payload, options);
-    const call = { queue: this.name, name: options?.name, many: false };
-    return enqueueWithin(this.#around, call, () => this.#enqueueOne(middlewares, payload, options));
+    return this.#enqueueing.one(this.#middlewares ?? this.#refuseEarly(), payload, options);
+  }
+
+  /**
+   * Stores a job whose payload is encoded already, as by another program: these very bytes, or none. They must be what
+   * the format of the queue can read, and fit its schema: else it rejects with `InvalidPayloadError`, and nothing is
+   * stored. All the rest is as with `enqueue()`. Middlewares see the payload decoded; where they change it, what they
+   * leave is encoded and stored instead of the bytes.
+   */
+  async enqueueBytes(bytes: Uint8Array | undefined, options?: EnqueueOptions): Promise<EnqueuedJob> {
+    if (bytes !== undefined && !(bytes instanceof Uint8Array)) {
+      this.#refuse(
+        'enqueueBytes()',
+        'bytes',
+        bytes,
+        'a Uint8Array',
+        'For a payload as a value there is enqueue().',
+      );
+    }
+    const payload = new EncodedPayload(bytes);
+    return this.#enqueueing.one(this.#middlewares ?? this.#refuseEarly(), payload, options);
   }
 
   /**
@@ -137,16 +157,18 @@ export class JobQueue<Payload = unknown> {
   ): Promise<readonly EnqueuedJob[]> {
     const middlewares = this.#middlewares ?? this.#refuseEarly();
     checkEnqueueMany(this.name, payloads, options);
-    if (this.#around.length === 0) return this.#enqueueAll(middlewares, payloads, options);
-    const name = typeof options === 'object' ? options.name : undefined;
-    const call = { queue: this.name, name, many: true };
-    return enqueueWithin(this.#around, call, () => this.#enqueueAll(middlewares, payloads, options));
+    return this.#enqueueing.many(middlewares, payloads, options);
   }
 
   /** What is stored of a job; `undefined` where nothing is, which also means that it has completed. */
   async get(id: string): Promise<JobView<Payload> | undefined> {
     const [job] = await this.#call('to a look at a job', (backend) => backend.get(this.name, [id]));
     return job && viewOf<Payload>(job, this.#options.consumer.codec);
+  }
+
+  /** @internal What is stored of jobs, as the backend has it: payloads, progress and results are bytes. */
+  stored(ids: readonly string[]): Promise<readonly (StoredJob | undefined)[]> {
+    return this.#each('stored', 'a look at', ids, (backend, some) => backend.get(this.name, some));
   }
 
   /** Jobs of one state, a page at a time. Rejects with `InvalidCursorError` for a cursor that no page gave. */
@@ -168,14 +190,33 @@ export class JobQueue<Payload = unknown> {
     return { ...page, jobs: page.jobs.map((job) => viewOf<Payload>(job, this.#options.consumer.codec)) };
   }
 
-  /** Removes jobs for good. One that is being run is aborted, and does not come back. */
+  /**
+   * Removes jobs for good. One that is being run is aborted, and does not come back; to its handler, it is as if somebody
+   * else had the job: `ctx.signal` aborts with the reason `lease-lost`.
+   */
   delete(ids: readonly string[]): Promise<readonly DeleteAnswer[]> {
-    return this.#each('delete', ids, (backend, some) => backend.delete(this.name, some));
+    return this.#each('delete', 'a delete of', ids, (backend, some) => backend.delete(this.name, some));
+  }
+
+  /**
+   * Ends jobs that nobody wants any more: they are `cancelled`, and kept to be seen for 1 h, or for the longest
+   * `keepCancelled` of their queue's handlers in this process where that is longer. Dead jobs stay dead.
+   *
+   * One that is being run is cancelled at once. Its handler is told as soon as its process hears of it: `ctx.signal`
+   * aborts with the reason `lease-lost`, as whenever a job is no longer this process's to run, and what the handler ends
+   * with is dropped.
+   */
+  cancel(ids: readonly string[]): Promise<readonly CancelAnswer[]> {
+    const kept = [...this.handlers.values()].map((handler) => handler.keepCancelledMs);
+    const options = { keepMs: Math.max(keepCancelledMs, ...kept), error: cancelledBy };
+    return this.#each('cancel', 'a cancel of', ids, (backend, some) =>
+      backend.cancel(this.name, some, options),
+    );
   }
 
   /** Makes dead and scheduled jobs due now, with all their attempts before them. */
   retry(ids: readonly string[]): Promise<readonly RetryAnswer[]> {
-    return this.#each('retry', ids, (backend, some) => backend.retry(this.name, some));
+    return this.#each('retry', 'a retry of', ids, (backend, some) => backend.retry(this.name, some));
   }
 
   /** Retries the jobs that are dead by now, all of them or `limit`. Answers how many. */
@@ -244,54 +285,7 @@ export class JobQueue<Payload = unknown> {
   /** @internal Ends all waiting once nothing is being enqueued any more. */
   async close(): Promise<void> {
     this.#waits.close();
-    await this.#enqueuer.idle();
-  }
-
-  #enqueueOne(
-    middlewares: readonly EnqueueMiddleware[],
-    payload: Payload,
-    options: EnqueueOptions | undefined,
-  ): Promise<EnqueuedJob> {
-    if (middlewares.length > 0) return this.#enqueueThrough(middlewares, payload, options);
-    return this.#enqueue(payload, options);
-  }
-
-  async #enqueueAll(
-    middlewares: readonly EnqueueMiddleware[],
-    payloads: Iterable<Payload> | AsyncIterable<Payload>,
-    options: Parameters<JobQueue<Payload>['enqueueMany']>[1],
-  ): Promise<readonly EnqueuedJob[]> {
-    const optionsOf = typeof options === 'function' ? options : () => options;
-    if (middlewares.length > 0) {
-      const enqueue = async (payload: Payload, index: number): Promise<EnqueuedJob> =>
-        this.#enqueueThrough(middlewares, payload, optionsOf(payload, index));
-      return enqueueEach(payloads, enqueue, this.#enqueuer);
-    }
-    const makeJob = (payload: Payload, index: number): NewJob | Promise<NewJob> =>
-      this.#maker.make(payload, this.#maker.resolve(optionsOf(payload, index)));
-    const ofAll = typeof options === 'object' ? this.#maker.resolve(options).timeoutMs : undefined;
-    return enqueueMany(payloads, makeJob, ofAll ?? this.#options.enqueueTimeoutMs, this.#enqueuer);
-  }
-
-  async #enqueue(payload: unknown, options: EnqueueOptions | undefined): Promise<EnqueuedJob> {
-    const resolved = this.#maker.resolve(options);
-    const job = this.#maker.make(payload, resolved);
-    const timeoutMs = resolved.timeoutMs ?? this.#options.enqueueTimeoutMs;
-    return this.#enqueuer.add(job instanceof Promise ? await job : job, timeoutMs);
-  }
-
-  #enqueueThrough(
-    middlewares: readonly EnqueueMiddleware[],
-    payload: unknown,
-    options: EnqueueOptions = {},
-  ): Promise<EnqueuedJob> {
-    const { id } = this.#maker.resolve(options);
-    const { id: _, timeout, headers, ...rest } = options;
-    const draft: JobDraft = { ...rest, queue: this.name, id, payload, headers: { ...headers } };
-    return enqueueThrough(middlewares, draft, () => {
-      const { queue: __, payload: changed, ...given } = draft;
-      return this.#enqueue(changed, { ...given, id, timeout });
-    });
+    await this.#enqueueing.idle();
   }
 
   #call<Result>(what: string, run: (backend: JobBackend) => Promise<Result>): Promise<Result> {
@@ -299,17 +293,18 @@ export class JobQueue<Payload = unknown> {
   }
 
   async #each<Answer>(
+    call: string,
     what: string,
     ids: readonly string[],
     run: (backend: JobBackend, ids: readonly string[]) => Promise<readonly Answer[]>,
   ): Promise<readonly Answer[]> {
     if (!Array.isArray(ids) || ids.some((id) => typeof id !== 'string')) {
-      this.#refuse(`${what}()`, 'ids', ids, 'a list of ids', 'For one job give [id].');
+      this.#refuse(`${call}()`, 'ids', ids, 'a list of ids', 'For one job give [id].');
     }
     const answers: Answer[] = [];
     for (let from = 0; from < ids.length; from += jobsAtOnce) {
       const some = ids.slice(from, from + jobsAtOnce);
-      answers.push(...(await this.#call(`to a ${what} of jobs`, (backend) => run(backend, some))));
+      answers.push(...(await this.#call(`to ${what} jobs`, (backend) => run(backend, some))));
     }
     return answers;
   }

@@ -1,6 +1,8 @@
 import { type CancelTimer, type Clock, systemClock } from '../clock/index.js';
 import type {
   BlockingClaimOptions,
+  CancelAnswer,
+  CancelOptions,
   ClaimedJob,
   ClaimOptions,
   CountOptions,
@@ -137,8 +139,17 @@ export class MemoryJobBackend implements JobBackend {
 
   async delete(queue: string, ids: readonly string[]): Promise<readonly DeleteAnswer[]> {
     const answers = this.#change(queue, (jobs) => ids.map((id) => jobs.delete(id)));
-    const revoked = ids.filter((_, index) => answers[index] === 'active');
-    if (revoked.length > 0) this.#tellRevoked(queue, revoked);
+    this.#tellWhoRan(queue, ids, answers);
+    return answers;
+  }
+
+  async cancel(
+    queue: string,
+    ids: readonly string[],
+    options: CancelOptions,
+  ): Promise<readonly CancelAnswer[]> {
+    const answers = this.#change(queue, (jobs, now) => ids.map((id) => jobs.cancel(id, options, now)));
+    this.#tellWhoRan(queue, ids, answers);
     return answers;
   }
 
@@ -220,6 +231,15 @@ export class MemoryJobBackend implements JobBackend {
 
   #setTimer(callback: () => void, delayMs: number): CancelTimer {
     return (this.#hosts.at(-1) ?? this.#clock).setTimer(callback, delayMs);
+  }
+
+  #tellWhoRan(
+    queue: string,
+    ids: readonly string[],
+    answers: readonly (DeleteAnswer | CancelAnswer)[],
+  ): void {
+    const revoked = ids.filter((_, index) => answers[index] === 'active');
+    if (revoked.length > 0) this.#tellRevoked(queue, revoked);
   }
 
   /** Tells it once what goes on here is done: whoever hears of it may call at once. */

@@ -1,4 +1,6 @@
 import type {
+  CancelAnswer,
+  CancelOptions,
   ClaimedJob,
   ClaimOptions,
   DeleteAnswer,
@@ -183,6 +185,19 @@ export class MemoryQueue {
     return job.claim === undefined ? 'deleted' : 'active';
   }
 
+  cancel(id: string, { keepMs, error }: CancelOptions, now: number): CancelAnswer {
+    const job = this.#find(id);
+    if (job === undefined) return 'unknown';
+    if (job.end !== undefined) return 'ended';
+    const { claim } = job;
+    this.#places.takeOut(job);
+    job.claim = undefined;
+    if (claim?.started === true) job.addToHistory(cancelledAttempt(job, claim, now, error));
+    job.lastError = error ?? job.lastError;
+    this.#end(job, 'cancelled', keepMs, now);
+    return claim === undefined ? 'cancelled' : 'active';
+  }
+
   retry(id: string, now: number): RetryAnswer {
     const job = this.#find(id);
     switch (job?.place) {
@@ -274,4 +289,15 @@ export class MemoryQueue {
     this.#unique.hold(job, now);
     this.#places.makeReady(job);
   }
+}
+
+/** That somebody called off from outside. */
+function cancelledAttempt(
+  { failures }: MemoryJob,
+  { at: startedAt }: MemoryClaim,
+  endedAt: number,
+  error: string | undefined,
+): JobAttempt {
+  const attempt = { attempt: failures + 1, startedAt, endedAt, outcome: 'cancelled' } as const;
+  return error === undefined ? attempt : { ...attempt, error };
 }

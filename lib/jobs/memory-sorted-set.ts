@@ -1,3 +1,5 @@
+import { ChunkCounts } from './memory-chunk-counts.js';
+
 // Small enough that moving a part of it costs next to nothing, large enough that there are few.
 const chunkLength = 512;
 
@@ -10,6 +12,7 @@ export class SortedSet<Item> {
   readonly #compare: (a: Item, b: Item) => number;
   /** In order, none of them empty. */
   #chunks: Item[][] = [];
+  readonly #counts = new ChunkCounts();
   #size = 0;
 
   constructor(compare: (a: Item, b: Item) => number) {
@@ -29,15 +32,23 @@ export class SortedSet<Item> {
     const last = this.#chunks.at(-1);
     // Most items come in order: then all chunks but the last are full.
     if (last === undefined || this.#compare(last.at(-1)!, item) < 0) {
-      if (last === undefined || last.length >= chunkLength) this.#chunks.push([item]);
-      else last.push(item);
+      if (last === undefined || last.length >= chunkLength) {
+        this.#chunks.push([item]);
+        this.#counts.append();
+      } else {
+        last.push(item);
+        this.#counts.change(this.#chunks.length - 1, 1);
+      }
       return;
     }
     const isBefore = (other: Item): boolean => this.#compare(other, item) < 0;
     const index = this.#chunkFrom(isBefore);
     const chunk = this.#chunks[index]!;
     chunk.splice(countWhile(chunk, isBefore), 0, item);
-    if (chunk.length > chunkLength) this.#chunks.splice(index + 1, 0, chunk.splice(chunkLength / 2));
+    this.#counts.change(index, 1);
+    if (chunk.length <= chunkLength) return;
+    this.#chunks.splice(index + 1, 0, chunk.splice(chunkLength / 2));
+    this.#counts.forget();
   }
 
   delete(item: Item): boolean {
@@ -48,6 +59,7 @@ export class SortedSet<Item> {
     const position = countWhile(chunk, isBefore);
     if (this.#compare(chunk[position]!, item) !== 0) return false;
     chunk.splice(position, 1);
+    this.#counts.change(index, -1);
     this.#size--;
     this.#shrunk(index);
     return true;
@@ -59,7 +71,11 @@ export class SortedSet<Item> {
     if (chunk === undefined) return undefined;
     const item = chunk.shift();
     this.#size--;
-    if (chunk.length === 0) this.#chunks.shift();
+    this.#counts.change(0, -1);
+    if (chunk.length === 0) {
+      this.#chunks.shift();
+      this.#counts.forget();
+    }
     return item;
   }
 
@@ -70,7 +86,10 @@ export class SortedSet<Item> {
     const index = this.#chunkFrom(isBefore);
     const taken = this.#chunks.splice(0, index).flat();
     const rest = this.#chunks[0];
-    if (rest !== undefined) taken.push(...rest.splice(0, countWhile(rest, isBefore)));
+    const ofRest = rest === undefined ? [] : rest.splice(0, countWhile(rest, isBefore));
+    taken.push(...ofRest);
+    if (index > 0) this.#counts.forget();
+    else this.#counts.change(0, -ofRest.length);
     this.#size -= taken.length;
     return taken;
   }
@@ -78,8 +97,7 @@ export class SortedSet<Item> {
   /** How many there are, from the first one on, that `isBefore` holds for. */
   countWhile(isBefore: (item: Item) => boolean): number {
     const index = this.#chunkFrom(isBefore);
-    let count = 0;
-    for (let before = 0; before < index; before++) count += this.#chunks[before]!.length;
+    const count = this.#counts.before(index, this.#chunks);
     const chunk = this.#chunks[index];
     return chunk === undefined ? count : count + countWhile(chunk, isBefore);
   }
@@ -110,12 +128,14 @@ export class SortedSet<Item> {
     const chunk = this.#chunks[index]!;
     if (chunk.length === 0) {
       this.#chunks.splice(index, 1);
+      this.#counts.forget();
       return;
     }
     const next = this.#chunks[index + 1];
     if (next === undefined || chunk.length + next.length > chunkLength / 2) return;
     chunk.push(...next);
     this.#chunks.splice(index + 1, 1);
+    this.#counts.forget();
   }
 }
 

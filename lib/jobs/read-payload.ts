@@ -10,7 +10,7 @@ import { validatePayload } from './payload-schema.js';
  * `InvalidPayloadError`.
  */
 export function readPayload(
-  { queue, id, payload }: StoredJob,
+  { queue, id, payload }: Pick<StoredJob, 'queue' | 'id' | 'payload'>,
   codec: PayloadCodec,
   schema: StandardSchemaV1 | undefined,
 ): unknown {

@@ -249,6 +249,51 @@ describe('a lease', () => {
     expect(jobs.consumer.runner.tally.attempts).toMatchObject({ cancelled: 1, succeeded: 0 });
   });
 
+  it('of a job that is cancelled from outside aborts its attempt at once, whose result is dropped', async () => {
+    const jobs = await startedJobs({ obedient: false, concurrency: 1 });
+    await jobs.enqueue({ id: 'one' }, { id: 'two' });
+    expect(await jobs.memory.cancel('mail', ['one'], { keepMs: 60_000, error: 'not wanted' })).toEqual([
+      'active',
+    ]);
+    await jobs.clock.settle();
+    const { ctx, succeed } = jobs.handler.attempt;
+    expect(ctx.signal.reason).toMatchObject({ reason: 'lease-lost' });
+    const cancelled = await jobs.stored('one');
+    expect(cancelled).toMatchObject({ state: 'cancelled', lastError: 'not wanted' });
+    succeed('late');
+    await jobs.clock.advance('5s');
+    expect(await jobs.stored('one')).toEqual(cancelled);
+    expect(jobs.consumer.runner.tally).toMatchObject({ leasesLost: 1 });
+    expect(jobs.consumer.runner.tally.attempts).toMatchObject({ cancelled: 1, succeeded: 0 });
+    // Its slot is the next one's.
+    expect(jobs.handler.attempt.job.id).toBe('two');
+    jobs.handler.attempt.succeed();
+  });
+
+  it('of a job that is cancelled while it is at hand is let go of, and the job never begins', async () => {
+    const jobs = await startedJobs({ concurrency: 1 });
+    // Quick ones, so that some more are claimed than can begin.
+    await jobs.enqueue(...Array.from({ length: 100 }, () => ({})));
+    for (let ended = 0; ended < 40; ended++) {
+      jobs.handler.attempt.succeed();
+      await jobs.clock.settle();
+    }
+    const held = (await jobs.memory.list('mail', { state: 'active', limit: 100 })).jobs.map(({ id }) => id);
+    const running = jobs.handler.attempt.job.id;
+    const atHand = held.filter((id) => id !== running);
+    expect(atHand.length).toBeGreaterThan(0);
+    await jobs.memory.cancel('mail', atHand, { keepMs: 3_600_000 });
+    await jobs.clock.settle();
+    while (jobs.handler.running > 0) {
+      jobs.handler.attempt.succeed();
+      await jobs.clock.settle();
+    }
+    const began = new Set(jobs.handler.attempts.map(({ job }) => job.id));
+    expect(atHand.filter((id) => began.has(id))).toEqual([]);
+    expect(began.size + atHand.length).toBe(100);
+    for (const id of atHand) expect(await jobs.stored(id)).toMatchObject({ state: 'cancelled', history: [] });
+  });
+
   it('that nobody can be asked about is given up before it ends', async () => {
     const jobs = await startedJobs();
     await jobs.enqueue({ id: 'one' });

@@ -1,6 +1,7 @@
 import type { JobState, JobView } from 'nestjs-worker';
 import { describe, expect, it } from 'vitest';
 import { fakeJobQueue, type FakeJobQueue, never, rejectionOf } from '../support/fake-job-queue.js';
+import { plainEntry } from '../support/fake-jobs.js';
 import { stateOf } from '../support/fake-queue.js';
 import { signal } from '../support/nest.js';
 
@@ -150,6 +151,126 @@ describe('delete() and retry()', () => {
     for (const call of [queue.delete(ids as never), queue.retry(ids as never)]) {
       expect(await rejectionOf(call)).toMatchObject({ code: 'INVALID_OPTION', option: 'ids' });
     }
+  });
+});
+
+describe('cancel()', () => {
+  it('ends what has not ended, and answers for each', async () => {
+    const fake = fakeJobQueue();
+    const { queue, clock } = fake;
+    await bury(fake, 1);
+    const [buried] = (await queue.list({ state: 'dead' })).jobs;
+    await queue.enqueue(1, { id: 'running', unique: { key: 'one' } });
+    await claim(fake);
+    await queue.enqueue(1, { id: 'ready' });
+    await queue.enqueue(1, { id: 'later', delay: '1d' });
+    const ids = ['running', 'ready', 'later', buried!.id, 'nobody', 'ready'];
+    expect(await queue.cancel(ids)).toEqual([
+      'active',
+      'cancelled',
+      'cancelled',
+      'ended',
+      'unknown',
+      'ended',
+    ]);
+    expect(await queue.counts()).toMatchObject({ ready: 0, active: 0, scheduled: 0, dead: 1 });
+    for (const id of ['running', 'ready', 'later']) {
+      expect(await queue.get(id)).toMatchObject({
+        state: 'cancelled',
+        endedAt: clock.now(),
+        lastError: 'Cancelled by a call of cancel().',
+        history: id === 'running' ? [{ attempt: 1, outcome: 'cancelled' }] : [],
+      });
+    }
+    expect(await queue.enqueue(1, { unique: { key: 'one' } })).toMatchObject({ status: 'enqueued' });
+    expect(await queue.retry(['ready'])).toEqual(['ended']);
+  });
+
+  it('keeps them for an hour', async () => {
+    const { queue, clock } = fakeJobQueue();
+    await queue.enqueue(1, { id: 'a' });
+    await queue.cancel(['a']);
+    await clock.advance(3_599_999);
+    expect(await queue.get('a')).toMatchObject({ state: 'cancelled' });
+    await clock.advance(1);
+    expect(await queue.get('a')).toBeUndefined();
+  });
+
+  it('keeps them for as long as a handler of the queue keeps what it cancels, where that is longer', async () => {
+    const { queue, clock } = fakeJobQueue();
+    for (const [name, keepCancelledMs] of [
+      ['short', 0],
+      ['long', 7_200_000],
+    ] as const) {
+      queue.handlers.set(name, { ...plainEntry, name, keepCancelledMs, handle: async () => {} });
+    }
+    await queue.enqueue(1, { id: 'a', name: 'short' });
+    await queue.cancel(['a']);
+    await clock.advance(7_199_999);
+    expect(await queue.get('a')).toMatchObject({ state: 'cancelled' });
+    await clock.advance(1);
+    expect(await queue.get('a')).toBeUndefined();
+  });
+
+  it('tells whoever waits for the job', async () => {
+    const { queue, clock } = fakeJobQueue();
+    const { id } = await queue.enqueue(1);
+    const finished = rejectionOf(queue.waitUntilFinished(id, { timeout: '1m' }));
+    await clock.advance(10);
+    await queue.cancel([id]);
+    await clock.advance('1s');
+    expect((await finished).message).toContain('was cancelled: Cancelled by a call of cancel()');
+  });
+
+  it('takes any number, in several calls', async () => {
+    const { queue, backend } = fakeJobQueue();
+    const stored = await queue.enqueueMany(Array.from({ length: 1_200 }, (_, index) => index));
+    const answers = await queue.cancel(stored.map(({ id }) => id));
+    expect(answers).toEqual(Array.from({ length: 1_200 }, () => 'cancelled'));
+    expect(backend.calls.cancel).toBe(3);
+    expect(await queue.cancel([])).toEqual([]);
+  });
+
+  it.each(['a', undefined, [1], { a: 1 }])('refuses %j for ids', async (ids) => {
+    const { queue } = fakeJobQueue();
+    const error = await rejectionOf(queue.cancel(ids as never));
+    expect(error).toMatchObject({ code: 'INVALID_OPTION', option: 'ids' });
+    expect(error.message).toContain('cancel() of job queue "emails"');
+  });
+
+  it('rejects where the backend fails', async () => {
+    const { queue, backend } = fakeJobQueue();
+    backend.hold = (method) => (method === 'cancel' ? Promise.reject(new Error('gone')) : undefined);
+    const error = await rejectionOf(queue.cancel(['a']));
+    expect(error).toMatchObject({ code: 'JOB_BACKEND_UNAVAILABLE' });
+    expect(error.message).toContain('a cancel of jobs');
+  });
+});
+
+describe('stored()', () => {
+  it('answers what the backend has of each, undecoded', async () => {
+    const { queue, backend } = fakeJobQueue({ format: 'json' });
+    await queue.enqueue({ to: 'a' }, { id: 'a' });
+    const [a, nobody, again, ...more] = await queue.stored(['a', 'nobody', 'a']);
+    expect(a).toEqual((await backend.get('emails', ['a']))[0]);
+    expect(Buffer.from(a!.payload!).toString()).toBe('{"to":"a"}');
+    expect([nobody, again?.id, more]).toEqual([undefined, 'a', []]);
+  });
+
+  it('asks for any number, in several calls, in order', async () => {
+    const { queue, backend } = fakeJobQueue();
+    const ids = (await queue.enqueueMany(Array.from({ length: 1_100 }, (_, at) => at))).map(({ id }) => id);
+    expect((await queue.stored(ids)).map((job) => job?.id)).toEqual(ids);
+    expect(backend.calls.get).toBe(3);
+  });
+
+  it('refuses what are no ids, and rejects where the backend fails', async () => {
+    const { queue, backend } = fakeJobQueue();
+    expect(await rejectionOf(queue.stored('a' as never))).toMatchObject({ option: 'ids' });
+    backend.hold = () => Promise.reject(new Error('gone'));
+    const error = await rejectionOf(queue.stored(['a']));
+    expect(error).toMatchObject({ code: 'JOB_BACKEND_UNAVAILABLE' });
+    expect(error.message).toContain('a look at jobs');
   });
 });
 

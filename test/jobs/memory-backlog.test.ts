@@ -1,3 +1,4 @@
+import { FakeClock } from 'nestjs-worker/testing';
 import { afterAll, expect, it } from 'vitest';
 import type { BlockingClaimOptions, ClaimedJob, NewJob } from 'nestjs-worker';
 import { StepCounter } from '../support/steps.js';
@@ -76,4 +77,62 @@ it('a memory backend takes about as many steps for each job, whatever the backlo
   expect(small).toBeGreaterThan(250 * 3);
   // A hundred times as many jobs: what goes through all of them takes a hundred times as many.
   expect(large / small).toBeLessThan(2);
+}, 60_000);
+
+/** Steps that it takes to say how a queue stands that has so many jobs in each of its places, all due within an hour. */
+async function stepsOfCounts(backlog: number): Promise<number> {
+  const clock = new FakeClock();
+  const backend = new MemoryJobBackend({ clock });
+  const { signal } = new AbortController();
+  const claiming: BlockingClaimOptions = {
+    limit: backlog + 1,
+    prefetch: 0,
+    leaseMs: hourMs,
+    waitMs: 0,
+    signal,
+    limits: { perKey: 1 },
+  };
+  // Held up by their key, but for one that is held.
+  await backend.enqueue(jobs(backlog / 10, { limitKey: 'one' }));
+  await backend.enqueue(jobs(backlog));
+  const claimed = await backend.claim(queue, claiming);
+  await backend.settle(
+    queue,
+    claimed.slice(backlog / 2).map((job) => ({
+      kind: 'dead',
+      job,
+      cause: 'discarded',
+      failures: 1,
+      error: 'no such address',
+      maxDead: Infinity,
+    })),
+  );
+  for (const priority of [-1, 0, 1]) await backend.enqueue(jobs(backlog, { priority }));
+  for (let at = 0; at < backlog; at += 1_000) {
+    await backend.enqueue(jobs(1_000, { due: { inMs: 1_000 + (at % 7_919) } }));
+  }
+  const count = async (): Promise<void> => {
+    const [counts] = await backend.counts([queue], { dueWithinMs: hourMs });
+    expect(counts).toMatchObject({
+      ready: 3 * backlog + backlog / 10 - 1,
+      scheduled: backlog,
+      dueWithin: backlog,
+      oldestReadyAgeMs: 0,
+    });
+    expect(counts!.active + counts!.dead).toBe(backlog + 1);
+  };
+  await count();
+  const steps = await counter.stepsOf(async () => {
+    for (let times = 0; times < 20; times++) await count();
+  });
+  await backend.close();
+  return steps;
+}
+
+it('a memory backend takes about as many steps to say how a queue stands, whatever the backlog', async () => {
+  const [small, large] = [await stepsOfCounts(1_000), await stepsOfCounts(200_000)];
+  // Something is counted, and more than once per call.
+  expect(small).toBeGreaterThan(20 * 10);
+  // Binary searches take a few steps more.
+  expect(large / small).toBeLessThan(3);
 }, 60_000);

@@ -68,11 +68,13 @@ describe('SortedSet', () => {
             }
             expect(set.size).toBe(plain.items.length);
             expect(set.first).toBe(plain.items[0]);
+            // Each time, since what is counted once is kept up from then on.
+            for (const below of [probe, 10_000]) {
+              const count = plain.items.filter((item) => item < below).length;
+              expect(set.countWhile((item) => item < below)).toBe(count);
+            }
           }
           expect([...set]).toEqual(plain.items);
-          expect(set.countWhile((item) => item < probe)).toBe(
-            plain.items.filter((item) => item < probe).length,
-          );
           expect(set.after((item) => item < probe, limit)).toEqual(
             plain.items.filter((item) => item >= probe).slice(0, limit),
           );
@@ -80,6 +82,18 @@ describe('SortedSet', () => {
       ),
       { numRuns: 40 },
     );
+  });
+
+  it('counts right while items come one by one, of which most fill chunks at the end', () => {
+    const set = new SortedSet(byNumber);
+    for (let size = 1; size <= 20_000; size++) {
+      set.add(size);
+      if (size % 37 === 0 || size % 512 < 2) expect(set.countWhile((item) => item < size)).toBe(size - 1);
+    }
+    for (let gone = 1; gone <= 5_000; gone++) {
+      expect(set.delete(gone * 3)).toBe(true);
+      if (gone % 41 === 0) expect(set.countWhile((item) => item <= 18_000)).toBe(18_000 - gone);
+    }
   });
 
   it('is empty at first, and again', () => {

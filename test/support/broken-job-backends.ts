@@ -1,5 +1,7 @@
 import {
   type BlockingClaimOptions,
+  type CancelAnswer,
+  type CancelOptions,
   type ClaimedJob,
   type ClaimOptions,
   type EnqueueAnswer,
@@ -458,6 +460,62 @@ class CloseMissesOpening extends MemoryJobBackend {
   }
 }
 
+/** Cancels what waits, and leaves what runs to its end. */
+class CancelledRunsOn extends MemoryJobBackend {
+  override async cancel(queue: string, ids: readonly string[], options: CancelOptions) {
+    const answers: CancelAnswer[] = [];
+    for (const id of ids) {
+      const [job] = await this.get(queue, [id]);
+      if (job?.state === 'active') answers.push('active');
+      else answers.push(...(await super.cancel(queue, [id], options)));
+    }
+    return answers;
+  }
+}
+
+/** Ends a job by cancelling it, and forgets that it held a key. */
+class CancelKeepsKey extends MemoryJobBackend {
+  readonly #held = new Map<string, string>();
+
+  override async cancel(queue: string, ids: readonly string[], options: CancelOptions) {
+    const jobs = await this.get(queue, ids);
+    const answers = await super.cancel(queue, ids, options);
+    jobs.forEach((job, index) => {
+      const isOver = answers[index] === 'cancelled' || answers[index] === 'active';
+      if (isOver && job?.uniqueKey !== undefined) this.#held.set(job.uniqueKey, job.id);
+    });
+    return answers;
+  }
+
+  override async enqueue(jobs: readonly NewJob[]) {
+    const answers: EnqueueAnswer[] = [];
+    for (const job of jobs) {
+      const holder = job.unique && this.#held.get(job.unique.key);
+      if (holder === undefined) answers.push(...(await super.enqueue([job])));
+      else answers.push({ kind: 'duplicate', id: holder });
+    }
+    return answers;
+  }
+}
+
+/** Takes the dead for living ones. */
+class CancelsTheDead extends MemoryJobBackend {
+  override async cancel(queue: string, ids: readonly string[], options: CancelOptions) {
+    const jobs = await this.get(queue, ids);
+    await this.retry(
+      queue,
+      jobs.flatMap((job) => (job?.state === 'dead' ? [job.id] : [])),
+    );
+    return super.cancel(queue, ids, options);
+  }
+}
+
+class CancelKeepsNothing extends MemoryJobBackend {
+  override async cancel(queue: string, ids: readonly string[], options: CancelOptions) {
+    return super.cancel(queue, ids, { ...options, keepMs: 0 });
+  }
+}
+
 /** What is wrong, and a test of the suite that must find it. */
 export const brokenBackends: readonly (readonly [
   defect: string,
@@ -530,5 +588,13 @@ export const brokenBackends: readonly (readonly [
     /each of more than a thousand in one call, in the order given/,
   ],
   ['claims for who had called it off before', EarlyAbortIgnored, /called off before it began/],
+  ['lets a job run on that is cancelled', CancelledRunsOn, /cancelled while it ran, which stays cancelled/],
+  [
+    'holds the key of a job that is cancelled',
+    CancelKeepsKey,
+    /frees the key of a job that was cancelled while it waited$/,
+  ],
+  ['cancels what is dead', CancelsTheDead, /cancels what has not ended, and says which was being run/],
+  ['keeps no job that is cancelled', CancelKeepsNothing, /keeps a cancelled job for as long as is said/],
   ['opens after it was closed', CloseMissesOpening, /is closed while it opens/],
 ];

@@ -51,6 +51,10 @@ export class WatchedBackend extends MemoryJobBackend {
     return this.#through('delete', () => super.delete(...given));
   }
 
+  override cancel(...given: Parameters<MemoryJobBackend['cancel']>): ReturnType<MemoryJobBackend['cancel']> {
+    return this.#through('cancel', () => super.cancel(...given));
+  }
+
   override retry(...given: Parameters<MemoryJobBackend['retry']>): ReturnType<MemoryJobBackend['retry']> {
     return this.#through('retry', () => super.retry(...given));
   }

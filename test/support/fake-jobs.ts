@@ -103,6 +103,7 @@ export class FaultyBackend implements JobBackend {
   readonly get: JobBackend['get'] = (queue, ids) => this.sound.get(queue, ids);
   readonly list: JobBackend['list'] = (queue, options) => this.sound.list(queue, options);
   readonly delete: JobBackend['delete'] = (queue, ids) => this.sound.delete(queue, ids);
+  readonly cancel: JobBackend['cancel'] = (queue, ids, options) => this.sound.cancel(queue, ids, options);
   readonly retry: JobBackend['retry'] = (queue, ids) => this.sound.retry(queue, ids);
   readonly pause: JobBackend['pause'] = (queue, paused) => this.sound.pause(queue, paused);
   readonly counts: JobBackend['counts'] = (queues, options) =>

@@ -36,6 +36,7 @@ const weights: Readonly<Record<CommandName, number>> = {
   settle: 10,
   advance: 6,
   delete: 2,
+  cancel: 3,
   retry: 2,
   pause: 1,
   count: 1,
@@ -151,6 +152,14 @@ function arbitraries(
       (ids) =>
         new Command('delete', ids, async (run) => run.delete([...new Set(ids.map((one) => run.id(one)))])),
     ),
+    cancel: fc
+      .tuple(which, oneOf(times.keeps))
+      .map(
+        ([ids, keepMs]) =>
+          new Command('cancel', { ids, keepMs }, async (run) =>
+            run.cancel([...new Set(ids.map((one) => run.id(one)))], keepMs),
+          ),
+      ),
     retry: which.map(
       (ids) =>
         new Command('retry', ids, async (run) => run.retry([...new Set(ids.map((one) => run.id(one)))])),

@@ -13,6 +13,7 @@ export type CommandName =
   | 'settle'
   | 'advance'
   | 'delete'
+  | 'cancel'
   | 'retry'
   | 'pause'
   | 'count'
@@ -217,6 +218,14 @@ export class ModelRun {
     await this.#reach(moment);
     same(answers.length, ids.length);
     ids.forEach((id, index) => this.model.deleted(id, answers[index]!, moment));
+  }
+
+  async cancel(ids: readonly string[], keepMs: number): Promise<void> {
+    const [answers, [moment]] = await this.#call(() => this.backend.cancel(queue, ids, { keepMs }));
+    await this.#reach(moment);
+    same(answers.length, ids.length);
+    ids.forEach((id, index) => this.model.cancelled(id, keepMs, answers[index]!, moment));
+    await this.look(ids);
   }
 
   async retry(ids: readonly string[]): Promise<void> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { inspect, isDeepStrictEqual } from 'node:util';
 import {
+  type CancelAnswer,
   type ClaimedJob,
   type ClaimOptions,
   type DeleteAnswer,
@@ -217,6 +218,24 @@ export class JobBackendModel {
     includes(allowed, answer, `deleting ${id}`);
     if (job !== undefined) this.#freeKey(job);
     this.jobs.delete(id);
+  }
+
+  cancelled(id: string, keepMs: number, answer: CancelAnswer, moment: Moment): void {
+    const job = this.jobs.get(id);
+    const states = statesOf(job, moment);
+    const allowed = states.map((state): CancelAnswer => {
+      if (state === undefined) return 'unknown';
+      if (state === 'active') return 'active';
+      return state === 'ready' || state === 'scheduled' ? 'cancelled' : 'ended';
+    });
+    // Of a job whose lease is over, somebody may be running it still.
+    if (job?.lease !== undefined && states.includes('ready')) allowed.push('active');
+    includes(allowed, answer, `cancelling ${id}`);
+    if (job === undefined || answer === 'ended' || answer === 'unknown') return;
+    if (job.lease?.started === true) addAttempt(job, 'cancelled', undefined);
+    job.lease = undefined;
+    this.#end(job, 'cancelled', keepMs, moment);
+    if (keepMs === 0) this.jobs.delete(id);
   }
 
   retried(id: string, answer: RetryAnswer, moment: Moment): void {

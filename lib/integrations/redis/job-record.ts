@@ -117,9 +117,11 @@ export function goJobOf(
   });
 }
 
-/** The field `history` with one attempt more; empty where there is none. */
+/** The field `history` with one attempt more, or, after a `+`, that one alone; empty where there is none. */
 export function historyText({ history }: ClaimedJob, attempt: JobAttempt | undefined): string {
   if (attempt === undefined) return '';
+  // Somebody who was taken for dead may have been heard of since: only Redis knows.
+  if (history.some(({ outcome }) => outcome === 'died')) return `+${JSON.stringify(attempt)}`;
   return [...history.slice(1 - historyLimit), attempt].map((one) => JSON.stringify(one)).join('\n');
 }
 
@@ -163,6 +165,9 @@ function readMore(job: Writable<StoredJob>, fields: RawFields, now: number): voi
         break;
       case 'cause':
         if (isEnded(job)) job.cause = value.toString() as DeadCause;
+        break;
+      case 'error':
+        if (isEnded(job)) job.lastError = value.toString();
     }
   }
 }

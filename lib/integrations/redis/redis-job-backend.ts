@@ -1,5 +1,7 @@
 import type {
   BlockingClaimOptions,
+  CancelAnswer,
+  CancelOptions,
   ClaimedJob,
   ClaimOptions,
   CountOptions,
@@ -65,9 +67,10 @@ export class RedisJobBackend implements JobBackend {
   /** Throws `InvalidOptionError`. */
   constructor(options: RedisJobBackendOptions = {}) {
     this.#options = resolveRedisOptions(options);
-    const { at, threadable } = this.#options;
+    const { at, threadable, namespace } = this.#options;
     this.capabilities = {
       name: 'redis',
+      namespace,
       durable: true,
       shared: true,
       clock: 'backend',
@@ -77,7 +80,7 @@ export class RedisJobBackend implements JobBackend {
       leaseThread: threadable,
     };
     if (threadable && 'address' in at) {
-      const { namespace, commandTimeoutMs } = this.#options;
+      const { commandTimeoutMs } = this.#options;
       const address = threadAddress(at.address, commandTimeoutMs);
       const setting = { address, namespace, commandTimeoutMs, extend: extendScript };
       this.keepLeases = (keeper) => {
@@ -167,6 +170,14 @@ export class RedisJobBackend implements JobBackend {
 
   async delete(queue: string, ids: readonly string[]): Promise<readonly DeleteAnswer[]> {
     return this.#opening.jobs.delete(queue, ids);
+  }
+
+  async cancel(
+    queue: string,
+    ids: readonly string[],
+    options: CancelOptions,
+  ): Promise<readonly CancelAnswer[]> {
+    return this.#opening.jobs.cancel(queue, ids, options);
   }
 
   async retry(queue: string, ids: readonly string[]): Promise<readonly RetryAnswer[]> {

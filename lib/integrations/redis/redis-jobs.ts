@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import type {
+  CancelAnswer,
+  CancelOptions,
   CountOptions,
   DeleteAnswer,
   EnqueueAnswer,
@@ -16,8 +18,8 @@ import { cursorAt, positionOf } from './job-cursor.js';
 import { packValues } from './packed-values.js';
 import { largestBatch, type RedisScripts } from './redis-scripts.js';
 import { type Answer, countsAnswer, describedJob, enqueueAnswer, yesOrNo } from './script-answers.js';
-import { bufferOf, enqueueArguments } from './script-arguments.js';
-import { deleteScript, pauseScript, retryScript } from './scripts/change.js';
+import { bufferOf, enqueueArguments, keptFor } from './script-arguments.js';
+import { cancelScript, deleteScript, pauseScript, retryScript } from './scripts/change.js';
 import { enqueueScript } from './scripts/enqueue.js';
 import { extendScript } from './scripts/extend.js';
 import { countsScript, getScript, listScript, readScript } from './scripts/lookup.js';
@@ -30,6 +32,7 @@ const mostDescribed = 100;
 const mostRetryTries = 5;
 
 const deleteAnswers: readonly DeleteAnswer[] = ['unknown', 'deleted', 'active'];
+const cancelAnswers: readonly CancelAnswer[] = ['unknown', 'cancelled', 'active', 'ended'];
 const retryAnswers: readonly RetryAnswer[] = ['unknown', 'retried', 'ready', 'active', 'ended'];
 const changedMeanwhile = retryAnswers.length;
 
@@ -97,6 +100,18 @@ export class RedisJobs {
     return inBatches(ids, largestBatch, async (batch) => {
       const [, ...answers] = await this.#scripts.call(deleteScript, queue, batch);
       return answers.map((answer) => deleteAnswers[Number(answer)]!);
+    });
+  }
+
+  cancel(
+    queue: string,
+    ids: readonly string[],
+    { keepMs, error }: CancelOptions,
+  ): Promise<readonly CancelAnswer[]> {
+    const how = [keptFor(keepMs), error === undefined ? '0' : '1', error ?? ''];
+    return inBatches(ids, largestBatch, async (batch) => {
+      const [, ...answers] = await this.#scripts.call(cancelScript, queue, [...how, ...batch]);
+      return answers.map((answer) => cancelAnswers[Number(answer)]!);
     });
   }
 

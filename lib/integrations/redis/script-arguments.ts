@@ -106,7 +106,7 @@ function letterOf(settlement: Settlement): string {
 }
 
 /** Nothing: for ever. */
-const keptFor = (keepMs: number): string =>
+export const keptFor = (keepMs: number): string =>
   Number.isFinite(keepMs) ? String(Math.ceil(Math.max(0, keepMs))) : '';
 
 const flag = (value: boolean): string => (value ? '1' : zero);

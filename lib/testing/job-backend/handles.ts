@@ -170,6 +170,19 @@ export function handles({ it, options }: Part): void {
   );
 
   it(
+    'tells who runs a job in another process that it was cancelled',
+    async (t) => {
+      const job = await t.held();
+      const other = await t.another();
+      assert.deepEqual(await other.cancel(t.queue, [job.id], { keepMs: longMs }), ['active']);
+      await t.until(() => t.revoked.includes(job.id), 'whoever ran the cancelled job to be told');
+      assert.deepEqual(await t.backend.extend(t.queue, [{ job, leaseMs: longMs }]), [false]);
+      assert.equal(await t.stateOf(job.id), 'cancelled');
+    },
+    'shared',
+  );
+
+  it(
     `hands out each of ${options.many} jobs to one of two processes`,
     async (t) => {
       const other = await t.another();

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ClaimedJob } from '../../jobs/index.js';
 import type { Part } from './part.js';
-import { cancelled, completed, dead, failed, released } from './settlements.js';
+import { completed, everyEnd, failed, released } from './settlements.js';
 import type { Trial } from './trial.js';
 
 const hourMs = 3_600_000;
@@ -15,14 +15,6 @@ async function lost(t: Trial): Promise<{ readonly late: ClaimedJob; readonly hol
   assert.notEqual(holder.token, late.token);
   return { late, holder };
 }
-
-const everyEnd = {
-  completed: (job: ClaimedJob) => completed(job),
-  scheduled: (job: ClaimedJob) => failed(job, 5_000),
-  released: (job: ClaimedJob) => released(job),
-  dead: (job: ClaimedJob) => dead(job),
-  cancelled: (job: ClaimedJob) => cancelled(job),
-};
 
 /** Leases and tokens: who holds a job, and that nobody else can say what becomes of it. */
 export function leases({ it }: Part): void {
@@ -207,6 +199,11 @@ export function leases({ it }: Part): void {
         ['lost'],
       );
       assert.deepEqual(await t.settle(failed(holder)), [true]);
+      assert.deepEqual(
+        (await t.stored(late.id)).history.map(({ outcome }) => outcome),
+        ['lost', 'failed'],
+        'what was heard meanwhile is not forgotten by whoever has not heard it',
+      );
     });
   }
 

@@ -22,17 +22,18 @@ export function claimLimits({ it }: Part): void {
     'hands out no more of a queue at once than its concurrency allows',
     async (t) => {
       const limits = { concurrency: 3 };
-      const ids = await t.add(...Array.from({ length: 8 }, () => ({})));
+      const ids = await t.add(...Array.from({ length: 9 }, () => ({})));
       const held = [...(await t.claim({ limit: 2, prefetch: 5, limits }))];
       assert.equal(held.length, 3);
       assert.deepEqual(await t.claim({ limit: 5, limits }), []);
-      assert.deepEqual(await t.tally(), [5, 0, 3, 0]);
+      assert.deepEqual(await t.tally(), [6, 0, 3, 0]);
       // Each way in which a place becomes free.
       const free: ((job: (typeof held)[number]) => Promise<unknown>)[] = [
         async (job) => t.settle(completed(job)),
         async (job) => t.settle(failed(job, longMs)),
         async (job) => t.settle(dead(job)),
         async (job) => t.backend.delete(t.queue, [job.id]),
+        async (job) => t.backend.cancel(t.queue, [job.id], { keepMs: longMs }),
         async (job) => t.settle(released(job)),
       ];
       for (const end of free) {
@@ -70,11 +71,12 @@ export function claimLimits({ it }: Part): void {
     'wakes a waiting claim when a place becomes free',
     async (t) => {
       const limits = { concurrency: 1 };
-      await t.add({}, {}, {}, {});
+      await t.add({}, {}, {}, {}, {});
       let job = await t.claimOne({ limits, leaseMs: 100 * t.unit });
       for (const end of [
         async () => t.settle(completed(job)),
         async () => t.backend.delete(t.queue, [job.id]),
+        async () => t.backend.cancel(t.queue, [job.id], { keepMs: longMs }),
         async () => t.settle(failed(job, longMs)),
       ]) {
         const waits = t.wait({ limits });
@@ -193,6 +195,33 @@ export function claimLimits({ it }: Part): void {
       assert.deepEqual(await claimAll(t, limits), [ids[3]!]);
       assert.deepEqual(await t.backend.delete(t.queue, [ids[3]!]), ['active']);
       assert.deepEqual(await claimAll(t, limits), [ids[5]!]);
+    },
+    'perKey',
+  );
+
+  it(
+    'frees the place of a cancelled job in its key, and hands out none that waited for one and was cancelled',
+    async (t) => {
+      const limits = { perKey: 1 };
+      const keep = { keepMs: longMs };
+      const [first, second, third, fourth] = await t.add(
+        ...Array.from({ length: 4 }, () => ({ limitKey: 'a' })),
+      );
+      assert.deepEqual(await claimAll(t, limits), [first]);
+      assert.deepEqual(await t.backend.cancel(t.queue, [second!], keep), ['cancelled']);
+      assert.deepEqual(await t.tally(), [2, 0, 1, 0]);
+      assert.deepEqual(await t.claim({ limits }), []);
+      const waits = t.wait({ limits });
+      await t.letItWait(waits, t.unit / 2);
+      assert.deepEqual(await t.backend.cancel(t.queue, [first!], keep), ['active']);
+      assert.equal((await t.gotBy(waits))[0]?.id, third);
+      assert.deepEqual(await t.claim({ limits }), []);
+      // The one whose turn it is, and behind it one that waits for its place.
+      assert.deepEqual(await t.backend.cancel(t.queue, [third!], keep), ['active']);
+      const [fifth] = await t.add({ limitKey: 'a' });
+      assert.deepEqual(await t.backend.cancel(t.queue, [fourth!], keep), ['cancelled']);
+      assert.deepEqual(await claimAll(t, limits), [fifth]);
+      for (const id of [first, second, third, fourth]) assert.equal(await t.stateOf(id!), 'cancelled');
     },
     'perKey',
   );

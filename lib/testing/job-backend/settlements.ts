@@ -73,3 +73,12 @@ export const cancelled = (job: ClaimedJob, keepMs = 0, error = 'not wanted'): Of
   error,
   attempt: attemptAt(job, 'cancelled', error),
 });
+
+/** One of each kind. */
+export const everyEnd = {
+  completed: (job: ClaimedJob) => completed(job),
+  scheduled: (job: ClaimedJob) => failed(job, 5_000),
+  released: (job: ClaimedJob) => released(job),
+  dead: (job: ClaimedJob) => dead(job),
+  cancelled: (job: ClaimedJob) => cancelled(job),
+};

@@ -86,6 +86,12 @@ export function uniqueKeys({ it }: Part): void {
     'is dead': async (t) => t.settle(dead(await t.claimOne())),
     'was deleted': async (t) => t.backend.delete(t.queue, [(await t.backend.list(t.queue, all)).jobs[0]!.id]),
     'was deleted while it ran': async (t) => t.backend.delete(t.queue, [(await t.claimOne()).id]),
+    'was cancelled while it waited': async (t) =>
+      t.backend.cancel(t.queue, [(await t.backend.list(t.queue, all)).jobs[0]!.id], { keepMs: 1_000_000 }),
+    'was cancelled while it waited, and is gone': async (t) =>
+      t.backend.cancel(t.queue, [(await t.backend.list(t.queue, all)).jobs[0]!.id], { keepMs: 0 }),
+    'was cancelled while it ran': async (t) =>
+      t.backend.cancel(t.queue, [(await t.claimOne()).id], { keepMs: 1_000_000 }),
   };
   const all = { state: 'ready', limit: 1 } as const;
   for (const [what, end] of Object.entries(ends)) {

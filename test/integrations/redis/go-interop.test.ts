@@ -225,6 +225,81 @@ describe('a queue that both work on', () => {
   });
 });
 
+describe('a job that is cancelled', () => {
+  const keep = { keepMs: 60_000 };
+
+  it('is in the queue no more, whoever has written it, so that no Go program sees it', async () => {
+    const { ours, go } = await both();
+    const [ready, held, later] = await ours.add(
+      { due: { at: Date.now() - 5_000 } },
+      { due: { at: Date.now() - 9_000 } },
+      { due: { inMs: 60_000 } },
+    );
+    expect((await ours.claimOne()).id).toBe(held);
+    await go.enqueue({ id: 'g1', retries: 2, last_error: 'no' }, aSecondAgo());
+    const ids = [ready!, held!, later!, 'g1'];
+    expect(await ours.backend.cancel(queue, ids, { ...keep, error: 'not wanted' })).toEqual([
+      'cancelled',
+      'active',
+      'cancelled',
+      'cancelled',
+    ]);
+    expect(await redis.client.zcard(ours.keyOf('queue'))).toBe(0);
+    expect(await go.dequeue(10, 60, secondsNow() + 3_600)).toEqual([]);
+    expect(await ours.stored('g1')).toMatchObject({
+      state: 'cancelled',
+      failures: 2,
+      lastError: 'not wanted',
+      history: [],
+    });
+    // What nobody needs any more: only the one that is held had more than its hash and its place.
+    expect(await redis.client.zrangebyscore(ours.keyOf('active'), 0, '+inf')).toEqual([]);
+    const ttls = await Promise.all(ids.map((id) => redis.client.pttl(ours.keyOf('job', id))));
+    for (const ttl of ttls) {
+      expect(ttl).toBeGreaterThan(0);
+      expect(ttl).toBeLessThanOrEqual(60_000);
+    }
+  });
+
+  it('leaves nothing behind where it is not to be kept', async () => {
+    const { ours } = await both();
+    const ids = await ours.add({}, { unique: { key: 'u' }, limitKey: 'k' }, { limitKey: 'k' });
+    await ours.claim({ limit: 3, limits: { perKey: 1 } });
+    await ours.backend.cancel(queue, ids, { keepMs: 0 });
+    const keys = await redis.client.keys(`${ours.namespace}:*`);
+    expect(keys.toSorted()).toEqual(['active', 'claims', 'state'].map((kind) => ours.keyOf(kind)));
+  });
+
+  it('is a living one again once a Go program that still had it puts it back', async () => {
+    const { ours, go } = await both();
+    await ours.add({ id: 'g1' });
+    expect(await go.dequeue(1, 60, secondsNow() + 1)).toHaveLength(1);
+    expect(await ours.backend.cancel(queue, ['g1'], { ...keep, error: 'not wanted' })).toEqual(['cancelled']);
+    await go.enqueue({ id: 'g1', retries: 1, last_error: 'boom' }, aSecondAgo());
+    expect(await ours.stored('g1')).toMatchObject({ state: 'ready', lastError: 'boom', endedAt: undefined });
+    // It can be cancelled again, and is kept anew.
+    expect(await ours.backend.cancel(queue, ['g1'], keep)).toEqual(['cancelled']);
+    expect(await ours.stored('g1')).toMatchObject({ state: 'cancelled', lastError: 'boom' });
+    await go.enqueue({ id: 'g1', retries: 2, last_error: 'again' }, aSecondAgo());
+    const job = await ours.claimOne();
+    expect(job).toMatchObject({ id: 'g1', failures: 2, lastError: 'again' });
+    expect(await redis.client.pttl(ours.keyOf('job', 'g1'))).toBe(-1);
+    expect(await ours.complete(job)).toEqual([true]);
+    expect(await redis.client.zcard(ours.keyOf('cancelled'))).toBe(0);
+  });
+
+  it('that Go has ended is unknown, and so is one without its hash', async () => {
+    const { ours, go } = await both();
+    const [ended, broken] = await ours.add({}, {});
+    await go.dequeue(2, 60, secondsNow() + 1);
+    await go.ack(ended!);
+    await redis.client.del(ours.keyOf('job', broken));
+    expect(await ours.backend.cancel(queue, [ended!, broken!], keep)).toEqual(['unknown', 'unknown']);
+    expect(await redis.client.exists(ours.keyOf('job', ended), ours.keyOf('job', broken))).toBe(0);
+    expect(await redis.client.exists(ours.keyOf('cancelled'))).toBe(0);
+  });
+});
+
 describe('what is broken', () => {
   it('W12: a job without its hash holds up no other, and is gone from the queue', async () => {
     const { ours } = await both();

@@ -72,3 +72,8 @@ describe('RedisJobBackend', () => {
     expect(backend.keepLeases !== undefined).toBe(leaseThread);
   });
 });
+
+it('says its namespace among what it can do', () => {
+  expect(new RedisJobBackend().capabilities).toMatchObject({ name: 'redis', namespace: 'work' });
+  expect(new RedisJobBackend({ namespace: '{shop}' }).capabilities).toMatchObject({ namespace: '{shop}' });
+});

@@ -1,10 +1,33 @@
 import { redisScript } from '../redis-script.js';
 import { common, rarely } from './common.js';
+import { keeping } from './keep.js';
+
+/**
+ * Takes a job out of the queue, for Go programs too, and frees what it holds: its claim, its keys. Answers since when a
+ * job is due that waited for its place.
+ */
+const leaving = String.raw`
+local function takeOut(jobKey, unique, limit, isInQueue, isParked)
+  redis.call('ZREM', queueKey, jobKey)
+  redis.call('ZREM', activeKey, jobKey)
+  redis.call('HDEL', claimsKey, jobKey)
+  local due = nil
+  if isParked then
+    redis.call('ZREM', keyOf('parked'), jobKey)
+    redis.call('ZREM', need().keyFor('parked-of', limit), jobKey)
+  elseif isInQueue and limit then
+    due = need().freeKey(jobKey, limit)
+  end
+  if unique then need().freeUnique(jobKey, string.match(unique, ':(.*)$')) end
+  return due
+end
+`;
 
 /** Per id. Answers the time, and per job 0 (unknown), 1 (deleted) or 2 (deleted, and somebody held it). */
 export const deleteScript = redisScript(
   common,
   rarely,
+  leaving,
   String.raw`
 local answers, revoked, soonest = { now }, {}, nil
 for i = 3, #ARGV do
@@ -21,18 +44,63 @@ for i = 3, #ARGV do
       revoked[#revoked + 1] = jobKey
     end
     redis.call('DEL', jobKey)
-    redis.call('ZREM', queueKey, jobKey)
-    redis.call('ZREM', activeKey, jobKey)
-    redis.call('HDEL', claimsKey, jobKey)
     if ended then redis.call('ZREM', keyOf(fields[3]), jobKey) end
-    if parked then
-      redis.call('ZREM', keyOf('parked'), jobKey)
-      redis.call('ZREM', need().keyFor('parked-of', fields[2]), jobKey)
-    elseif score and fields[2] then
-      local due = need().freeKey(jobKey, fields[2])
-      if due and (not soonest or due < soonest) then soonest = due end
+    local due = takeOut(jobKey, fields[1], fields[2], score, parked)
+    if due and (not soonest or due < soonest) then soonest = due end
+  end
+  answers[#answers + 1] = answer
+end
+need().tellRevoked(revoked)
+wake(soonest, #revoked > 0)
+return answers
+`,
+);
+
+/**
+ * For how long to keep them in ms ('' is for ever), whether there is an error, that, and ids. Answers the time, and per
+ * job 0 (unknown), 1 (cancelled), 2 (cancelled, and somebody held it) or 3 (it had ended).
+ */
+export const cancelScript = redisScript(
+  common,
+  rarely,
+  leaving,
+  keeping,
+  String.raw`
+local keepMs, why = ARGV[3], ARGV[4] == '1' and ARGV[5]
+local answers, revoked, soonest = { now }, {}, nil
+for i = 6, #ARGV do
+  local jobKey = jobKeyOf(ARGV[i])
+  local fields = redis.call('HMGET', jobKey, 'unique', 'limit', 'state', 'msgpack', 'history')
+  local score, lease = redis.call('ZSCORE', queueKey, jobKey), redis.call('ZSCORE', activeKey, jobKey)
+  local parked = redis.call('ZSCORE', keyOf('parked'), jobKey)
+  local answer = 0
+  if fields[4] and (score or parked) then
+    answer = 1
+    -- It has ended before: a Go program that still had it put it back.
+    if fields[3] then need().revive(jobKey) end
+    local history = nil
+    if score and score == lease then
+      answer = 2
+      revoked[#revoked + 1] = jobKey
+      local entry = redis.call('HGET', claimsKey, jobKey)
+      local claim = entry and need().parseClaim(entry)
+      if claim and claim.started == '1' then
+        local because = why and ',"error":' .. cjson.encode(why) or ''
+        history = need().withLine(fields[5], '{"startedAt":' .. claim.at .. ',"endedAt":' .. text(now)
+          .. ',"outcome":"cancelled"' .. because .. '}')
+      end
     end
-    if fields[1] then need().freeUnique(jobKey, string.match(fields[1], ':(.*)$')) end
+    local due = takeOut(jobKey, fields[1], fields[2], score, parked)
+    if due and (not soonest or due < soonest) then soonest = due end
+    if keepMs == '0' then
+      redis.call('DEL', jobKey)
+    else
+      if history then redis.call('HSET', jobKey, 'history', history) end
+      if why then redis.call('HSET', jobKey, 'error', why) end
+      keep(jobKey, 'cancelled', '+inf', keepMs)
+    end
+  elseif fields[3] and redis.call('ZSCORE', keyOf(fields[3]), jobKey) then
+    answer = 3
   end
   answers[#answers + 1] = answer
 end

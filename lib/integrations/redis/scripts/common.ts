@@ -5,7 +5,8 @@
  *
  * Ours, which a Go program leaves alone. In the hash of a job, where there is something to say: `name`, `headers`
  * (JSON), `unique` (until when, and the key), `limit` (its limit key), `deaths` (of each when, the token, and when its lease ended), `history` (a line of
- * JSON for each attempt), `progress`; of one that has ended also `state`, `ended`, `result`, `cause`. And keys:
+ * JSON for each attempt), `progress`; of one that has ended also `state`, `ended`, `result`, `cause`, and, where somebody
+ * has cancelled it, `error` (why). And keys:
  *   {ns}:active:{queue}      sorted set of held jobs, by when their leases end: the same score as in the queue; and, at
  *                            -inf, a member that is no job (see `filler`)
  *   {ns}:claims:{queue}      hash of held jobs, and the `filler`: token, whether it is running, when it was claimed, when it was due,
@@ -153,6 +154,14 @@ local function holderLives(id, key)
   if not unique or string.sub(unique, string.find(unique, ':', 1, true) + 1) ~= key then return false end
   return redis.call('ZSCORE', queueKey, jobKey) or redis.call('ZSCORE', parkedKey, jobKey)
 end
+-- The history with one line more.
+local function withLine(history, line)
+  local lines = {}
+  for one in string.gmatch(history or '', '[^\n]+') do lines[#lines + 1] = one end
+  lines[#lines + 1] = line
+  if #lines > 20 then table.remove(lines, 1) end
+  return table.concat(lines, '\n')
+end
 -- The lease of a job is over, and its holder has lost it. Answers when it was due.
 local function lapse(jobKey, leaseEnd)
   local entry = redis.call('HGET', claimsKey, jobKey)
@@ -166,12 +175,9 @@ local function lapse(jobKey, leaseEnd)
     local endedAt = text(msOf(leaseEnd))
     deaths[#deaths + 1] = text(now) .. ':' .. claim.token .. ':' .. endedAt
     if #deaths > 50 then table.remove(deaths, 1) end
-    local lines = {}
-    for line in string.gmatch(old[2] or '', '[^\n]+') do lines[#lines + 1] = line end
-    lines[#lines + 1] = '{"startedAt":' .. claim.at .. ',"endedAt":' .. endedAt .. ',"outcome":"died"}'
-    if #lines > 20 then table.remove(lines, 1) end
+    local history = withLine(old[2], '{"startedAt":' .. claim.at .. ',"endedAt":' .. endedAt .. ',"outcome":"died"}')
     if redis.call('EXISTS', jobKey) == 1 then
-      redis.call('HSET', jobKey, 'deaths', table.concat(deaths, ' '), 'history', table.concat(lines, '\n'))
+      redis.call('HSET', jobKey, 'deaths', table.concat(deaths, ' '), 'history', history)
     end
   end
   return claim.due
@@ -197,13 +203,13 @@ end
 -- A job that has ended is in the queue again: a Go program that still had it put it there.
 local function revive(jobKey)
   redis.call('PERSIST', jobKey)
-  redis.call('HDEL', jobKey, 'state', 'ended', 'result', 'cause')
+  redis.call('HDEL', jobKey, 'state', 'ended', 'result', 'cause', 'error')
   for _, kind in ipairs({ 'dead', 'completed', 'cancelled' }) do redis.call('ZREM', keyOf(kind), jobKey) end
 end
 tools = {
   keyFor = keyFor, tellRevoked = tellRevoked, parseClaim = parseClaim, claimText = claimText, holdersOf = holdersOf,
   park = park, unparkAny = unparkAny, freeKey = freeKey, recheckKeys = recheckKeys, freeUnique = freeUnique,
-  holderLives = holderLives, lapse = lapse, hearOf = hearOf, revive = revive,
+  holderLives = holderLives, withLine = withLine, lapse = lapse, hearOf = hearOf, revive = revive,
 }
 return tools
 end

@@ -2,6 +2,7 @@ import { redisScript } from '../redis-script.js';
 import { claiming } from './claim.js';
 import { common, rarely } from './common.js';
 import { holding } from './hold.js';
+import { keeping } from './keep.js';
 
 /**
  * Per job, after ids and tokens, a letter for what becomes of it, and what that needs (see `settlementArguments()`); a
@@ -13,6 +14,7 @@ export const settleScript = redisScript(
   rarely,
   claiming,
   holding,
+  keeping,
   String.raw`
 local answers, gone, ended, left, rescored, soonest = {}, {}, 0, {}, {}, nil
 local function remove(jobKey)
@@ -22,15 +24,8 @@ end
 local completed, failed, pushedOut = 0, 0, 0
 local mostDead = nil
 local limits = {}
--- Until 'score', and its hash for 'keepMs'; '' is for ever.
-local function keep(jobKey, state, score, keepMs)
-  redis.call('HSET', jobKey, 'state', state, 'ended', text(now))
-  if keepMs ~= '' then
-    redis.call('ZREMRANGEBYSCORE', keyOf(state), '-inf', upToNow)
-    redis.call('PEXPIRE', jobKey, keepMs)
-    score = scoreOf(now + keepMs)
-  end
-  redis.call('ZADD', keyOf(state), score, jobKey)
+local function leave(jobKey, state, score, keepMs)
+  keep(jobKey, state, score, keepMs)
   left[#left + 1] = jobKey
 end
 local function putBack(jobKey, due)
@@ -39,7 +34,11 @@ local function putBack(jobKey, due)
   if not soonest or due < soonest then soonest = due end
 end
 local function note(jobKey, history)
-  if history ~= '' then redis.call('HSET', jobKey, 'history', history) end
+  if history == '' then return end
+  if sub(history, 1, 1) == '+' then
+    history = need().withLine(redis.call('HGET', jobKey, 'history'), sub(history, 2))
+  end
+  redis.call('HSET', jobKey, 'history', history)
 end
 
 for i = 1, count do
@@ -62,7 +61,7 @@ for i = 1, count do
     if ok then
       completed = completed + 1
       if result then redis.call('HSET', jobKey, 'result', result) end
-      keep(jobKey, 'completed', '+inf', keepMs)
+      leave(jobKey, 'completed', '+inf', keepMs)
     end
   elseif kind == 's' then
     local delayMs, isFailure, bytes, history = take(), take(), take(), take()
@@ -87,7 +86,7 @@ for i = 1, count do
       redis.call('HSET', jobKey, 'cause', cause)
       if bytes ~= '' then redis.call('HSET', jobKey, 'msgpack', bytes) end
       note(jobKey, history)
-      keep(jobKey, 'dead', upToNow, '')
+      leave(jobKey, 'dead', upToNow, '')
       if most ~= '' then mostDead = tonumber(most) end
     end
   else
@@ -98,7 +97,7 @@ for i = 1, count do
       else
         redis.call('HSET', jobKey, 'msgpack', bytes)
         note(jobKey, history)
-        keep(jobKey, 'cancelled', '+inf', keepMs)
+        leave(jobKey, 'cancelled', '+inf', keepMs)
       end
     end
   end
