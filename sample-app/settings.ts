@@ -11,6 +11,8 @@ export const settings = {
   inbox,
   /** Where jobs are kept, such as `redis://localhost:6379`. By default in memory. */
   redisUrl: env['REDIS_URL'] || undefined,
+  /** Of the users `operator` and `viewer` of the dashboard. */
+  opsPassword: env['OPS_PASSWORD'] ?? 'demo',
   /** Where scans go. By default to this app itself, which stands in for it, see `partners/`. */
   trackingUrl: env['TRACKING_URL'],
   carrierUrl: env['CARRIER_URL'],

@@ -13,7 +13,7 @@ export default defineConfig({
   oxc: { decorator: { legacy: true, emitDecoratorMetadata: true } },
   resolve: {
     alias: [
-      { find: /^nestjs-worker\/testing$/, replacement: lib('testing/index.ts') },
+      { find: /^nestjs-worker\/(http|testing)$/, replacement: lib('$1/index.ts') },
       { find: /^nestjs-worker\/(\w+)$/, replacement: lib('integrations/$1/index.ts') },
       { find: /^nestjs-worker$/, replacement: lib('index.ts') },
     ],

@@ -1,5 +1,5 @@
 // The layers of lib/ as dependency-cruiser rules. `layers.test.ts` runs them, and breaks each one on purpose.
-const { exports: entries } = require('../../package.json');
+const { exports: entries, bin } = require('../../package.json');
 
 /** Bottom to top. A folder imports only rows below its own. */
 const rows = [
@@ -36,10 +36,9 @@ const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', f
 const core = rows.slice(0, top).flat();
 const optionalPeers = Object.values(peersOf).flat();
 
-/** lib/index.ts and one index per sub-path, as package.json says. */
+/** lib/index.ts, one index per sub-path, and the command, as package.json says. */
 const entryFile = `^${anyOf(
-  Object.values(entries)
-    .map((entry) => entry.import?.default)
+  [...Object.values(entries).map((entry) => entry.import?.default), ...Object.values(bin)]
     .filter(Boolean)
     .map((file) => file.replace('./dist/esm/', 'lib/').replace(/\.js$/, '\\.ts')),
 )}$`;
@@ -72,8 +71,21 @@ const forbidden = [
   rule(
     'enter-by-index',
     'A folder may be entered only through its index.ts; the rest of it is its own business.',
-    { path: '^lib/([^/]+)(?:/|\\.ts$)' },
+    // The command has a rule of its own.
+    { path: '^lib/([^/]+)(?:/|\\.ts$)', pathNot: '^lib/bin\\.ts$' },
     { path: '^lib/[^/]+/.', pathNot: ['^lib/$1/', '^lib/(?:integrations/)?[^/]+/index\\.ts$'] },
+  ),
+  rule(
+    'bin-is-cli',
+    'The command is a function that can be tested; the file that is run only calls it.',
+    { path: '^lib/bin\\.ts$' },
+    { path: '.', pathNot: '^lib/http/cli\\.ts$' },
+  ),
+  rule(
+    'bin-needs-no-nest',
+    'The command starts at once, and also where nothing else is installed.',
+    { path: '^lib/bin\\.ts$' },
+    { path: npm(['@nestjs', ...optionalPeers]), reachable: true },
   ),
   rule(
     'not-by-own-index',
@@ -83,9 +95,9 @@ const forbidden = [
   ),
   rule(
     'root-is-a-way-in',
-    'The root entry is for users; inside, it would be a cycle.',
-    { path: '^lib/.+/' },
-    { path: '^lib/index\\.ts$' },
+    'The root entry and the command are for users; inside, they would be a cycle.',
+    { path: '^lib/' },
+    { path: '^lib/(?:index|bin)\\.ts$' },
   ),
   rule(
     'root-stays-light',

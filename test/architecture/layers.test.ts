@@ -63,7 +63,12 @@ describe('the layers of lib/', () => {
   });
 
   it('have a row for each folder', () => {
-    const known = [...rows.flat().map((folder) => `lib/${folder}/`), 'lib/index.ts', 'lib/tsconfig'];
+    const known = [
+      ...rows.flat().map((folder) => `lib/${folder}/`),
+      'lib/index.ts',
+      'lib/bin.ts',
+      'lib/tsconfig',
+    ];
     expect(
       sources.filter((file) => file.startsWith('lib/') && !known.some((path) => file.startsWith(path))),
     ).toEqual([]);
@@ -84,12 +89,14 @@ describe('each rule', () => {
   /** A small tree that keeps all rules: per folder an index, a plain file and a service. */
   function wellLayered(): Map<string, string> {
     const tree = new Map<string, string>();
-    for (const folder of [...core, 'testing', ...integrations]) {
+    for (const folder of [...core, 'http', 'testing', ...integrations]) {
       tree.set(`lib/${folder}/index.ts`, `export * from './plain.js';\nexport * from './some.service.js';\n`);
       tree.set(`lib/${folder}/plain.ts`, `export const plain = 1;\n`);
       tree.set(`lib/${folder}/some.service.ts`, `export const service = 1;\n`);
     }
     tree.set('lib/index.ts', core.map((folder) => `export {} from './${folder}/index.js';\n`).join(''));
+    tree.set('lib/http/cli.ts', `export const cli = 1;\n`);
+    tree.set('lib/bin.ts', `import './http/cli.js';\n`);
     tree.set('sample-app/main.ts', `import 'nestjs-worker';\nimport 'nestjs-worker/pino';\n`);
     tree.set('test/helper.ts', `export const helper = 1;\n`);
     tree.set('package.json', readFileSync(`${repository}package.json`, 'utf8'));
@@ -124,6 +131,8 @@ describe('each rule', () => {
         'lib/workers/some.service.ts': `import '@nestjs/common';`,
         'lib/integrations/pino/plain.ts': `import 'nestjs-pino'; import '@nestjs/common'; import '../../workers/index.js';`,
         'lib/testing/plain.ts': `import '@nestjs/common'; import 'node:fs'; import '../tasks/index.js';`,
+        'lib/http/some.service.ts': `import '@nestjs/common'; import '../jobs/index.js';`,
+        'lib/http/cli.ts': `import 'node:util'; import '../errors/index.js';`,
         'node_modules/rxjs/index.js': '',
         'node_modules/ms/index.js': '',
       }),
@@ -147,6 +156,7 @@ describe('each rule', () => {
     ['no-siblings', { 'lib/workers/plain.ts': `import '../tasks/index.js';` }],
     ['no-siblings', { 'lib/tasks/plain.ts': `import '../jobs/index.js';` }],
     ['no-siblings', { 'lib/integrations/pino/plain.ts': `import '../../testing/index.js';` }],
+    ['no-siblings', { 'lib/http/plain.ts': `import '../integrations/pino/index.js';` }],
     ['integrations-stand-alone', { 'lib/integrations/pino/plain.ts': `import '../terminus/index.js';` }],
     [
       'integrations-stand-alone',
@@ -162,7 +172,19 @@ describe('each rule', () => {
     [['no-cycles', 'not-by-own-index'], { 'lib/integrations/pino/plain.ts': `import './index.js';` }],
     [['no-cycles', 'root-is-a-way-in'], { 'lib/clock/plain.ts': `import '../index.js';` }],
     ['root-is-a-way-in', { 'lib/integrations/pino/plain.ts': `import '../../index.js';` }],
+    ['root-is-a-way-in', { 'lib/index.ts': `import './bin.js';` }],
+    ['bin-is-cli', { 'lib/bin.ts': `import './clock/index.js';` }],
+    ['bin-is-cli', { 'lib/bin.ts': `import './http/plain.js';` }],
+    ['bin-is-cli', { 'lib/bin.ts': `import 'node:fs';` }],
+    [
+      'bin-needs-no-nest',
+      {
+        'lib/http/cli.ts': `import './some.service.js';`,
+        'lib/http/some.service.ts': `import '@nestjs/common';`,
+      },
+    ],
     ['root-stays-light', { 'lib/index.ts': `export {} from './testing/index.js';` }],
+    ['root-stays-light', { 'lib/index.ts': `export {} from './http/index.js';` }],
     ['root-stays-light', { 'lib/index.ts': `export {} from './integrations/terminus/index.js';` }],
     [
       ['peer-in-its-integration', 'root-needs-no-optional-peer'],
@@ -175,6 +197,7 @@ describe('each rule', () => {
     ['nest-from-discovery-up', { 'lib/clock/plain.ts': `import type { Type } from '@nestjs/common';` }],
     ['plain-file-knows-no-nest', { 'lib/workers/plain.ts': `import '@nestjs/common';` }],
     ['plain-file-knows-no-nest', { 'lib/discovery/plain.ts': `import '@nestjs/common';` }],
+    ['plain-file-knows-no-nest', { 'lib/http/plain.ts': `import '@nestjs/common';` }],
     ['plain-file-knows-no-nest', { 'lib/index.ts': `export {} from '@nestjs/common';` }],
     ['no-nest-internals', { 'lib/pool/some.service.ts': `import '@nestjs/common/inner.js';` }],
     ['no-nest-internals', { 'sample-app/main.ts': `import '@nestjs/common/inner.js';` }],

@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { alerts, boardTargets, ourSeries, selectorsIn, withoutVariables } from '../support/monitoring.js';
 import { Prometheus, type Sample } from '../support/prometheus.js';
 import { repository } from '../support/repository.js';
 import { SampleApp } from '../support/sample-app.js';
@@ -115,5 +116,48 @@ describe('a real Prometheus that scrapes the sample app', () => {
     const [seconds = Number.NaN] = await values(slowest);
     expect(seconds).toBeGreaterThan(0);
     expect(seconds).toBeLessThan(60);
+  });
+
+  // The series of a mark are there once its first segment has ended, and it has a rate once it was read twice.
+  describe('has what the alerts and the board ask for', () => {
+    const asked = [
+      ...new Set(
+        [...alerts, ...boardTargets]
+          .flatMap(({ expr }) => selectorsIn(withoutVariables(expr)))
+          .map(({ series, matchers }) => series + matchers),
+      ),
+    ].toSorted();
+
+    it('every series that the board has, which are all of ours', async () => {
+      const stored = async (): Promise<string[]> => prometheus.names();
+      const named = boardTargets.flatMap(({ expr }) => selectorsIn(expr)).map(({ series }) => series);
+      await expect.poll(stored, soon).toEqual(expect.arrayContaining(named));
+      await expect.poll(stored, soon).toEqual(expect.arrayContaining([...ourSeries.keys()]));
+    });
+
+    it.each(asked)('%s', async (selector) => {
+      // One of a list of values might be misspelt, and nobody would miss it.
+      const [, list = ''] = /=~"([^".]*\|[^"]*)"/.exec(selector) ?? [];
+      for (const value of list.split('|')) {
+        await expect.poll(() => query(selector.replace(list, value)), soon).not.toEqual([]);
+      }
+    });
+
+    it.each(boardTargets)('panel: $legendFormat of $expr', async ({ expr, legendFormat }) => {
+      // No worker of the sample app succeeds, and nobody waits for a restart all the time.
+      const always = withoutVariables(expr).replace(' > 0)', ')');
+      await expect.poll(() => query(always), soon).not.toEqual([]);
+      const found = await query(always);
+      const labels = Array.from(
+        legendFormat.matchAll(/\{\{(\w+)\}\}/g),
+        ([, label = '']) => label,
+      ).toSorted();
+      for (const sample of found) expect(Object.keys(sample.labels).toSorted()).toEqual(labels);
+    });
+
+    it.each(alerts)('alert $alert', async ({ expr }) => {
+      // It may fire or not; that it is silent for want of series, the cases above rule out.
+      await expect(query(expr)).resolves.toBeInstanceOf(Array);
+    });
   });
 });

@@ -18,6 +18,7 @@ import {
   WorkerModule,
   WorkerPoolService,
 } from 'nestjs-worker';
+import { httpErrorCodes } from 'nestjs-worker/http';
 import { type ConformanceRunner, type EventRecorder, recordEvents } from 'nestjs-worker/testing';
 import { jobMetricNames, taskMetricNames, workerMetricNames } from 'nestjs-worker/prometheus';
 import { RedisJobBackend } from 'nestjs-worker/redis';
@@ -50,7 +51,7 @@ async function boot(AppModule: unknown) {
     events = recordEvents(made.get(WorkerPoolService));
   });
   const get = (path: string) => fetch(`${url}${path}`);
-  return { app, events, workers: app.get(WorkerPoolService), get };
+  return { app, events, url, workers: app.get(WorkerPoolService), get };
 }
 
 const jobQueue = (app: INestApplication, name: string): JobQueue => app.get(getJobQueueToken(name));
@@ -115,6 +116,17 @@ describe('the code in the README', () => {
     onTestFinished(() => quiet.mockRestore());
     const { main } = await load('without-nest');
     expect(await (main as () => Promise<unknown>)()).toEqual([]);
+  });
+
+  it('operating lets operators in, and nobody else', async () => {
+    const { AppModule } = await load('operating');
+    const { get, url } = await boot(AppModule);
+    expect((await get('/work')).headers.get('content-type')).toContain('text/html');
+    expect((await get('/work/overview')).status).toBe(403);
+    const answer = await fetch(`${url}/work/queues/invoices/scaling`, {
+      headers: { authorization: 'Bearer secret' },
+    });
+    expect(await answer.json()).toMatchObject({ consumers_wanted: 0 });
   });
 
   it('tasks run, by request', async () => {
@@ -349,6 +361,15 @@ describe('the tables in the README', () => {
       expect(codesIn(section(heading)).toSorted()).toEqual(acceptedBy(read).toSorted());
       expect(acceptedBy(read).length).toBeGreaterThan(5);
     }
+  });
+
+  it('name every option and every error code of HTTP', async () => {
+    const { resolveHttpOptions } = await import('../../lib/http/http-options.js');
+    const accepted = acceptedBy(() => resolveHttpOptions({ slip: 1 }, 'it'));
+    expect(codesIn(section('### HTTP options')).toSorted()).toEqual(accepted.toSorted());
+    expect(codesIn(section('### Errors over HTTP')).toSorted()).toEqual(Object.keys(httpErrorCodes).toSorted());
+    for (const [code, meaning] of Object.entries(httpErrorCodes))
+      expect(readme).toContain(`| \`${code}\` | ${meaning} |`);
   });
 
   it('name every option of queues and tasks', async () => {

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { optionalPeers } from '../support/repository.js';
+import { scaledObject } from '../../lib/http/scaled-object.js';
+import { optionalPeers, repository } from '../support/repository.js';
 import { type Consumer, openConsumer } from './consumer.js';
 
 describe('in a project with no optional peer', () => {
@@ -34,5 +36,43 @@ describe('in a project with no optional peer', () => {
     ['commonjs', `require('reflect-metadata'); const testing = require('nestjs-worker/testing');`],
   ] as const)('the testing helpers load as %s', async (type, load) => {
     expect(await evaluate(type, `${load} console.log(typeof testing.FakeClock);`)).toBe('function\n');
+  });
+
+  it('the command prints what KEDA needs', async () => {
+    const options = { queues: ['mails & more'], url: 'http://api:3000/work', deployment: 'mailer' };
+    const printed = await project.run(
+      'npx',
+      'nestjs-worker',
+      'scaled-object',
+      '--queue',
+      'mails & more',
+      '--url',
+      options.url,
+      '--deployment',
+      options.deployment,
+    );
+    expect(printed).toBe(scaledObject(options));
+  });
+
+  it('the command says what is missing, and fails', async () => {
+    const answer = evaluate(
+      'commonjs',
+      `const { spawnSync } = require('node:child_process');
+      const { status, stdout, stderr } = spawnSync('npx', ['nestjs-worker', 'scaled-object'], { encoding: 'utf8' });
+      console.log(JSON.stringify({ status, stdout, stderr }));`,
+    );
+    expect(JSON.parse(await answer)).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: expect.stringMatching(/Missing: --queue, --url, --deployment\.\n\nUsage: /),
+    });
+  });
+
+  it.each(['grafana-dashboard.json', 'prometheus-alerts.yml'])('%s can be found', async (file) => {
+    const found = await evaluate(
+      'commonjs',
+      `console.log(require('node:fs').readFileSync(require.resolve('nestjs-worker/monitoring/${file}'), 'utf8'));`,
+    );
+    expect(found).toBe(`${readFileSync(`${repository}monitoring/${file}`, 'utf8')}\n`);
   });
 });

@@ -14,16 +14,17 @@ describe('the tarball', () => {
   }, 60_000);
   afterAll(() => tarball?.remove());
 
-  it('holds what lib/ was built to, the papers, and nothing else', () => {
+  it('holds what lib/ was built to, the files for monitoring, the papers, and nothing else', () => {
     const built = filesBelow('lib')
       .filter((file) => file.endsWith('.ts'))
       .map((file) => file.slice('lib/'.length, -'.ts'.length))
       .flatMap((name) => ['.js', '.js.map', '.d.ts'].map((ending) => name + ending))
       .flatMap((file) => [`dist/esm/${file}`, `dist/cjs/${file}`]);
+    const monitoring = ['monitoring/grafana-dashboard.json', 'monitoring/prometheus-alerts.yml'];
     const papers = ['CHANGELOG.md', 'LICENSE', 'NOTICE', 'README.md', 'package.json'];
 
     expect(built.length).toBeGreaterThan(0);
-    expect(tarball.files).toEqual([...built, 'dist/cjs/package.json', ...papers].toSorted());
+    expect(tarball.files).toEqual([...built, 'dist/cjs/package.json', ...monitoring, ...papers].toSorted());
   });
 
   it('holds the files of each sub-path', () => {

@@ -64,6 +64,14 @@ export class Prometheus {
     return data.result.map(({ metric, value }) => ({ labels: metric, value: Number(value[1]) }));
   }
 
+  /** The names of all series that it has stored. */
+  async names(): Promise<string[]> {
+    const response = await fetch(`${this.#url}/api/v1/label/__name__/values`);
+    if (!response.ok) throw new Error(await response.text());
+    const { data } = (await response.json()) as { readonly data: string[] };
+    return data;
+  }
+
   async stop(): Promise<void> {
     await this.#program.stop();
     await rm(this.#folder, { recursive: true, force: true });

@@ -43,7 +43,8 @@ function signalGroup(signal) {
 
 async function ask(method, path) {
   const signal = AbortSignal.timeout(5_000);
-  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, signal });
+  const headers = { authorization: `Basic ${Buffer.from('operator:demo').toString('base64')}` };
+  const response = await fetch(`http://127.0.0.1:${port}${path}`, { method, signal, headers });
   const body = await response.text();
   return { status: response.status, body };
 }
@@ -61,6 +62,8 @@ try {
   for (const [method, path, expected] of [
     ['GET', '/metrics', 200],
     ['GET', '/workers', 200],
+    ['GET', '/work', 200],
+    ['GET', '/work/queues/scans/scaling', 200],
     ['POST', '/notifications/ping', 202],
   ]) {
     const { status, body } = await ask(method, path);

@@ -1,0 +1,14 @@
+import { type Static, Type } from '@sinclair/typebox';
+import { document, nullable, time } from './parts.js';
+
+/** A command that somebody gave, and what it was answered with. */
+export const CommandDocument = document('Command', {
+  id: Type.String(),
+  time: time('When it was answered'),
+  command: Type.String({ description: 'The operation, such as restartWorker' }),
+  target: Type.Record(Type.String(), Type.String(), { description: 'What it was about: worker, queue, job' }),
+  by: nullable(Type.String(), 'Who gave it, as far as the guards tell'),
+  status: Type.Integer({ description: 'The HTTP status of the answer' }),
+  code: nullable(Type.String(), 'Why it was refused; null: it was not'),
+});
+export type CommandDocument = Static<typeof CommandDocument>;

@@ -1,0 +1,106 @@
+import type { IncomingMessage } from 'node:http';
+import { type TSchema, Type } from '@sinclair/typebox';
+import { Value } from '@sinclair/typebox/value';
+import type { Headers } from './cross-origin.js';
+import type { Input, Operation } from './operation.js';
+import { type Issue, Problem, toldIssues } from './problem.js';
+
+const nothing = Type.Object({});
+
+/** What a request brings, whatever the platform. */
+export interface RawRequest {
+  /** With the query. */
+  readonly url: string;
+  readonly headers: Headers;
+  readonly params: unknown;
+  readonly query: unknown;
+  readonly body: unknown;
+  /** Where no parser of the app has read the body. */
+  readonly unparsed?: IncomingMessage;
+}
+
+/** What of a request an operation wants, checked. Throws `Problem`. */
+export function readRequest(
+  { parameters, body: schema, bodyOptional = false }: Operation,
+  { params, query, headers, body, url }: RawRequest,
+  bodyLimit: number,
+): Input<TSchema, TSchema, TSchema> {
+  return {
+    url,
+    path: checked('path', parameters?.path ?? nothing, params),
+    query: checked('query', parameters?.query ?? nothing, query),
+    body: schema === undefined ? {} : readBody(schema, bodyOptional, headers, body, bodyLimit),
+  };
+}
+
+/** Throws `Problem` for a body that is longer than the limit by its own account. */
+export function refuseLongBody(headers: Headers, bodyLimit: number): void {
+  if (Number(headers['content-length'] ?? 0) > bodyLimit) throw tooLong(bodyLimit);
+}
+
+function readBody(
+  schema: TSchema,
+  isOptional: boolean,
+  headers: Headers,
+  body: unknown,
+  bodyLimit: number,
+): unknown {
+  if (isEmpty(headers, body)) {
+    if (isOptional) return {};
+    throw missing();
+  }
+  const type = String(headers['content-type'] ?? '')
+    .split(';', 1)[0]!
+    .trim()
+    .toLowerCase();
+  if (type !== 'application/json' && !/^application\/[\w.-]+\+json$/.test(type))
+    throw new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'Send the body as application/json.');
+  if (body === undefined) throw missing();
+  // Of a body that comes in chunks nobody has said how long it is.
+  if (headers['content-length'] === undefined && lengthOf(body) > bodyLimit) throw tooLong(bodyLimit);
+  if (Value.Check(schema, body)) return body;
+  throw invalid('body', schema, body);
+}
+
+/** Express 4 makes up `{}` where nothing was sent. */
+function isEmpty(headers: Headers, body: unknown): boolean {
+  if (headers['content-length'] !== undefined) return headers['content-length'] === '0';
+  return !('transfer-encoding' in headers) || (body === undefined && headers['content-type'] === undefined);
+}
+
+function missing(): Problem {
+  return new Problem(400, 'REQUEST_MALFORMED', 'A body is missing: send a JSON object.');
+}
+
+function lengthOf(body: unknown): number {
+  try {
+    return Buffer.byteLength(JSON.stringify(body));
+  } catch {
+    throw new Problem(400, 'REQUEST_INVALID', 'The body is nested too deeply.');
+  }
+}
+
+function tooLong(bodyLimit: number): Problem {
+  return new Problem(413, 'BODY_TOO_LARGE', `The body is longer than ${bodyLimit} bytes.`);
+}
+
+/** What its schema names of `given`; texts become numbers where these are wanted. */
+function checked(where: 'path' | 'query', schema: TSchema, given: unknown): unknown {
+  const source = (given ?? {}) as Readonly<Record<string, unknown>>;
+  const named = Object.keys((schema as { properties?: object }).properties ?? {});
+  const picked = Object.fromEntries(
+    named.flatMap((name) => (Object.hasOwn(source, name) ? [[name, source[name]]] : [])),
+  );
+  const converted = Value.Convert(schema, picked);
+  if (Value.Check(schema, converted)) return converted;
+  throw invalid(where, schema, converted);
+}
+
+function invalid(where: 'path' | 'query' | 'body', schema: TSchema, value: unknown): Problem {
+  const issues: Issue[] = [];
+  for (const { path, message } of Value.Errors(schema, value)) {
+    if (issues.length === toldIssues) break;
+    issues.push({ path: where + path.replaceAll('/', '.').slice(0, 200), message: `${message}.` });
+  }
+  return new Problem(400, 'REQUEST_INVALID', `The ${where} is not what it should be.`, issues);
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { cli } from '../../lib/http/cli.js';
+import { scaledObject } from '../../lib/http/scaled-object.js';
+
+const least = ['--queue', 'emails', '--url', 'http://api:3000/work', '--deployment', 'mailer'];
+const run = (...args: string[]): ReturnType<typeof cli> => cli(['scaled-object', ...args]);
+
+describe('nestjs-worker scaled-object', () => {
+  it('prints the scaled object and nothing else', () => {
+    expect(run(...least)).toEqual({
+      exitCode: 0,
+      stdout: scaledObject({ queues: ['emails'], url: 'http://api:3000/work', deployment: 'mailer' }),
+      stderr: '',
+    });
+  });
+
+  it('hands on every option', () => {
+    const { exitCode, stdout } = run(
+      ...least,
+      '--queue=texts & more',
+      '--name=by-queue',
+      '--namespace=shop',
+      '--jobs-per-consumer=5',
+      '--window=30s',
+      '--min=2',
+      '--max=7',
+      '--polling-interval=11',
+      '--cooldown=60',
+      '--auth=work-api',
+      '--auth-mode=tls',
+    );
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toBe(
+      scaledObject({
+        queues: ['emails', 'texts & more'],
+        url: 'http://api:3000/work',
+        deployment: 'mailer',
+        name: 'by-queue',
+        namespace: 'shop',
+        jobsPerConsumer: 5,
+        window: '30s',
+        min: 2,
+        max: 7,
+        pollingInterval: 11,
+        cooldown: 60,
+        auth: 'work-api',
+        authMode: 'tls',
+      }),
+    );
+  });
+
+  it('takes a queue named like a flag, written with =', () => {
+    const { stdout } = run('--queue=--min', '--url', 'http://api', '--deployment', 'mailer');
+    expect(parse(stdout)).toMatchObject({
+      spec: {
+        triggers: [{ metadata: { url: 'http://api/queues/--min/scaling?window=1m&jobs_per_consumer=10' } }],
+      },
+    });
+  });
+
+  it('speaks of flags where an option is wrong', () => {
+    const { stderr } = run(...least, '--jobs-per-consumer', 'ten');
+    expect(stderr).toMatch(
+      /^Option --jobs-per-consumer of the scaled object is 'ten', but accepted is a whole/,
+    );
+    expect(run(...least, '--cooldown', '-1').exitCode).toBe(2);
+    expect(run(...least, '--max=0x10').stderr).toMatch(/^Option --max of .* is '0x10'/);
+  });
+});
+
+describe('nestjs-worker', () => {
+  it.each<[what: string, argv: string[], why: RegExp]>([
+    ['nothing', [], /^Usage: /],
+    ['--help', ['--help'], /^Usage: /],
+    ['-h', ['-h'], /^Usage: /],
+    ['help of a command', ['scaled-object', ...least, '--help'], /^Usage: /],
+    ['an unknown command', ['scale'], /^There is no command "scale"\.\n\nUsage: /],
+    ['a flag in place of a command', least, /^There is no command "--queue"/],
+    ['no option', ['scaled-object'], /^Missing: --queue, --url, --deployment\.\n\nUsage: /],
+    ['a missing option', ['scaled-object', ...least.slice(0, 4)], /^Missing: --deployment\./],
+    ['an unknown option', ['scaled-object', ...least, '--replicas', '3'], /^Unknown option '--replicas'/],
+    ['a word too many', ['scaled-object', ...least, 'texts'], /^Unexpected argument 'texts'/],
+    ['an option without its value', ['scaled-object', ...least, '--min'], /^Option '--min <value>' argument/],
+  ])('answers %s with how to use it', (_, argv, why) => {
+    const { exitCode, stdout, stderr } = cli(argv);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toMatch(why);
+    expect(stderr).toContain('--jobs-per-consumer <n>');
+  });
+});
