@@ -55,14 +55,18 @@ const argOptions: NonNullable<ParseArgsConfig['options']> = {
 const numeric = new Set(['jobsPerConsumer', 'min', 'max', 'pollingInterval', 'cooldown']);
 const required = ['queues', 'url', 'deployment'] as const;
 
+/** Somebody who asked for it has not made a mistake. */
+const help: CliResult = { exitCode: 0, stdout: usage, stderr: '' };
+
 /** Runs the command `nestjs-worker`. `argv`: what follows its name. Changes nothing, and throws nothing. */
 export function cli(argv: readonly string[]): CliResult {
   const [command, ...args] = argv;
-  if (command === undefined || command === '--help' || command === '-h') return refused();
+  if (command === '--help' || command === '-h') return help;
+  if (command === undefined) return refused();
   if (command !== 'scaled-object') return refused(`There is no command ${JSON.stringify(command)}.`);
   try {
     const given = read(args);
-    if (given === 'help') return refused();
+    if (given === 'help') return help;
     const missing = required.filter((option) => given[option] === undefined);
     if (missing.length > 0) {
       return refused(`Missing: ${missing.map((option) => `--${flags[option]}`).join(', ')}.`);

@@ -2,7 +2,7 @@ import { DuplicateNameError, InvalidOptionError, JobQueueNotFoundError } from '.
 import type { Pool } from '../pool/index.js';
 import type { AroundEnqueueing } from './around-enqueueing.js';
 import { inTime } from './in-time.js';
-import type { JobBackend } from './job-backend.js';
+import type { JobBackend, QueueCounts } from './job-backend.js';
 import { JobConnection } from './job-connection.js';
 import { JobConsumer } from './job-consumer.js';
 import type { JobHandlerEntry } from './job-handler-entry.js';
@@ -60,6 +60,21 @@ export class JobRegistry {
 
   queue(name: string): JobQueue | undefined {
     return this.#queues.get(name)?.queue;
+  }
+
+  /**
+   * How some queues stand, by one call to the backend. Rejects as every call does, after `timeoutMs` at the latest; that says nothing of
+   * how well the backend is, since the limit is that of whoever looks.
+   */
+  async counts(
+    queues: readonly JobQueue[],
+    { dueWithinMs = 60_000, timeoutMs }: { readonly dueWithinMs?: number; readonly timeoutMs: number },
+  ): Promise<readonly QueueCounts[]> {
+    if (this.#connection === undefined || queues.length === 0) return [];
+    const names = queues.map(({ name }) => name);
+    const count = (backend: JobBackend): Promise<readonly QueueCounts[]> =>
+      backend.counts(names, { dueWithinMs });
+    return this.#connection.call('how its queues stand', timeoutMs, count, { quiet: true });
   }
 
   /** The connection to `backend`; without one to `makeDefault()`. Throws `InvalidOptionError` for a second backend. */

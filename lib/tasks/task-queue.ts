@@ -132,7 +132,7 @@ export class TaskQueue {
     this.child.checkAccepts(resolved);
     const later = isLater(resolved);
     if (this.#options.overflow === 'reject' && all.length > Math.max(0, this.#runner.room(later))) {
-      throw new TaskQueueFullError(this.name, this.#options.maxQueued);
+      this.#reject(all.length);
     }
     return all.map((run) => this.#add<Awaited<ReturnType<Run>>>(run, resolved));
   }
@@ -223,12 +223,17 @@ export class TaskQueue {
   /** Whether one more task fits in, after what `overflow` says was done about it. */
   #makeRoom(later: boolean): boolean {
     if (this.#runner.hasRoom(later)) return true;
-    const { overflow, maxQueued } = this.#options;
+    const { overflow } = this.#options;
     if (overflow === 'wait') return false;
-    if (overflow === 'reject') throw new TaskQueueFullError(this.name, maxQueued);
+    if (overflow === 'reject') this.#reject(1);
     this.#runner.dropOne();
     this.#sayDropping();
     return true;
+  }
+
+  #reject(tasks: number): never {
+    this.#runner.ends.tally.rejected += tasks;
+    throw new TaskQueueFullError(this.name, this.#options.maxQueued);
   }
 
   #sayDropping(): void {

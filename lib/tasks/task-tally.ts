@@ -14,6 +14,8 @@ export const attemptEnds = [
 /** What a queue has done so far, in plain numbers that only grow. */
 export class TaskTally {
   enqueued = 0;
+  /** Tasks that found no room, where `overflow` is `reject`. */
+  rejected = 0;
   /** Tasks by how they ended. */
   readonly completed: Record<TaskEnd, number> = {
     succeeded: 0,

@@ -47,6 +47,9 @@ describe('a real Prometheus that scrapes the sample app', () => {
       .toEqual({ 'scan-ingest': 1, 'carrier-status': 1 });
     const steady = 'worker_running{worker!="carrier-status"}';
     expect(byWorker(await query(steady))).toEqual({ 'scan-ingest': 1 });
+    for (const trouble of ['worker_stuck', 'worker_given_up']) {
+      expect(byWorker(await query(trouble))).toEqual({ 'scan-ingest': 0, 'carrier-status': 0 });
+    }
   });
 
   it('counts attempts and restarts by worker', async () => {

@@ -71,11 +71,21 @@ describe('nestjs-worker scaled-object', () => {
 });
 
 describe('nestjs-worker', () => {
+  it.each<[what: string, argv: string[]]>([
+    ['--help', ['--help']],
+    ['-h', ['-h']],
+    ['help of a command', ['scaled-object', '--help']],
+    ['help of a command that could run', ['scaled-object', ...least, '-h']],
+  ])('answers %s on stdout, as what was asked for', (_, argv) => {
+    expect(cli(argv)).toEqual({
+      exitCode: 0,
+      stdout: expect.stringMatching(/^Usage: [^]* --jobs-per-consumer <n>/) as string,
+      stderr: '',
+    });
+  });
+
   it.each<[what: string, argv: string[], why: RegExp]>([
     ['nothing', [], /^Usage: /],
-    ['--help', ['--help'], /^Usage: /],
-    ['-h', ['-h'], /^Usage: /],
-    ['help of a command', ['scaled-object', ...least, '--help'], /^Usage: /],
     ['an unknown command', ['scale'], /^There is no command "scale"\.\n\nUsage: /],
     ['a flag in place of a command', least, /^There is no command "--queue"/],
     ['no option', ['scaled-object'], /^Missing: --queue, --url, --deployment\.\n\nUsage: /],
@@ -83,7 +93,7 @@ describe('nestjs-worker', () => {
     ['an unknown option', ['scaled-object', ...least, '--replicas', '3'], /^Unknown option '--replicas'/],
     ['a word too many', ['scaled-object', ...least, 'texts'], /^Unexpected argument 'texts'/],
     ['an option without its value', ['scaled-object', ...least, '--min'], /^Option '--min <value>' argument/],
-  ])('answers %s with how to use it', (_, argv, why) => {
+  ])('refuses %s, and says how to use it', (_, argv, why) => {
     const { exitCode, stdout, stderr } = cli(argv);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
     expect(stderr).toMatch(why);

@@ -240,6 +240,8 @@ describe('the failure modes of this field (pitfalls 7)', () => {
       pool.pool,
       executions,
       running,
+      gauge('stuck'),
+      gauge('given_up'),
       new DistributionMetric({ name: 'attempt', help: 'x', bounds: [1], registry }),
       gauge('next'),
       gauge('last'),

@@ -59,30 +59,19 @@ export class BackendMeter {
   }
 
   async #counts(): Promise<readonly QueueCounts[] | undefined> {
-    const { connection } = this.#registry;
-    const queues = this.#queues();
-    if (connection === undefined || queues.length === 0) return undefined;
+    const queues = [...this.#registry.queues()];
+    if (this.#registry.connection === undefined || queues.length === 0) return undefined;
     try {
-      return await connection.call(
-        'how its queues stand',
-        longestMs,
-        (backend) => backend.counts(queues, { dueWithinMs: 0 }),
-        // Its limit is that of a scrape.
-        { quiet: true },
-      );
+      return await this.#registry.counts(queues, { dueWithinMs: 0, timeoutMs: longestMs });
     } catch {
       // The gauge that says so does, and the consumers say it in the log.
       return undefined;
     }
   }
 
-  #queues(): string[] {
-    return [...this.#registry.queues()].map(({ name }) => name);
-  }
-
   #tellUp(answer: readonly QueueCounts[] | undefined): void {
     const { connection } = this.#registry;
-    if (connection === undefined || this.#queues().length === 0 || this.#closed) return;
+    if (connection === undefined || [...this.#registry.queues()].length === 0 || this.#closed) return;
     const labels = { backend: connection.capabilities.name };
     tellGauge(this.#up, labels, this, answer === undefined ? 0 : 1, smallest);
   }

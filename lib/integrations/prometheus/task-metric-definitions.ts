@@ -27,6 +27,12 @@ export const taskMetricDefinitions: readonly MetricDefinition[] = [
     make: (base) => new Counter(base),
   },
   {
+    name: names.rejected,
+    help: 'Tasks that the queue has refused for want of room, with overflow reject',
+    labelNames: ['queue'],
+    make: (base) => new Counter(base),
+  },
+  {
     name: names.running,
     help: 'Attempts of tasks that are under way',
     labelNames: ['queue'],
@@ -47,6 +53,12 @@ export const taskMetricDefinitions: readonly MetricDefinition[] = [
   {
     name: names.concurrency,
     help: 'How many tasks of the queue may run at a time',
+    labelNames: ['queue'],
+    make: (base) => new Gauge(base),
+  },
+  {
+    name: names.paused,
+    help: '1 while the queue is paused; else 0',
     labelNames: ['queue'],
     make: (base) => new Gauge(base),
   },

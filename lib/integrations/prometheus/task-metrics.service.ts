@@ -18,10 +18,12 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
     @InjectMetric(names.enqueued) private readonly enqueued: Counter,
     @InjectMetric(names.attempts) private readonly attempts: Counter,
     @InjectMetric(names.completed) private readonly completed: Counter,
+    @InjectMetric(names.rejected) private readonly rejected: Counter,
     @InjectMetric(names.running) private readonly running: Gauge,
     @InjectMetric(names.stuck) private readonly stuck: Gauge,
     @InjectMetric(names.queued) private readonly queued: Gauge,
     @InjectMetric(names.concurrency) private readonly concurrency: Gauge,
+    @InjectMetric(names.paused) private readonly paused: Gauge,
     @InjectMetric(names.oldestDueAge) private readonly oldestDueAge: Gauge,
     @InjectMetric(names.wait) private readonly wait: DistributionMetric,
     @InjectMetric(names.duration) private readonly duration: DistributionMetric,
@@ -57,6 +59,7 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
         counter: this.completed,
         of: ({ runner }) => taskEnds.map((outcome) => [{ outcome }, runner.ends.tally.completed[outcome]]),
       },
+      { counter: this.rejected, of: ({ runner }) => one(runner.ends.tally.rejected) },
     ];
   }
 
@@ -74,6 +77,7 @@ export class TaskMetricsService implements OnModuleInit, OnApplicationShutdown {
         fold: sum,
       },
       { gauge: this.concurrency, of: ({ runner }) => one(runner.concurrency), fold: sum },
+      { gauge: this.paused, of: ({ paused }) => one(Number(paused)), fold: largest },
       { gauge: this.oldestDueAge, of: ({ runner }) => one(runner.oldestDueMs / 1_000), fold: largest },
     ];
   }

@@ -17,6 +17,18 @@ export const workerMetricDefinitions: readonly MetricDefinition[] = [
     make: (base) => new Gauge(base),
   },
   {
+    name: names.stuck,
+    help: '1 while an attempt of the worker was told to end and did not; else 0',
+    labelNames: ['worker'],
+    make: (base) => new Gauge(base),
+  },
+  {
+    name: names.givenUp,
+    help: '1 while the worker is given up on, out of attempts or restarts, until it is started; else 0',
+    labelNames: ['worker'],
+    make: (base) => new Gauge(base),
+  },
+  {
     name: names.attemptDuration,
     help: 'How long attempts of workers lasted',
     labelNames: ['worker'],

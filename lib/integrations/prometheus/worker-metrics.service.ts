@@ -3,9 +3,10 @@ import { InjectMetric } from '@willsoto/nestjs-prometheus';
 import type { Counter, Gauge, Summary } from 'prom-client';
 import type { WorkEvent, WorkEventMap } from '../../events/index.js';
 import { Distribution, MarkTally } from '../../execution/index.js';
-import { type Pool, POOL } from '../../pool/index.js';
+import { type Child, type Pool, POOL } from '../../pool/index.js';
 import { type DistributionMetric, isDistributionMetric } from './distribution-metric.js';
 import { onCollect } from './on-collect.js';
+import { largest, leaveGauge, tellGauge } from './shared-gauge.js';
 import { workerMetricNames as names } from './worker-metrics-options.js';
 
 const statuses = ['started', 'restarted', 'success', 'error', 'cancelled'] as const;
@@ -17,7 +18,9 @@ class Tally {
   runningChange = 0;
   nextRestart = 0;
   lastSuccess = 0;
-  /** The two as they were last handed over. */
+  /** Whether it ran out of attempts or restarts since it was last started. */
+  exhausted = false;
+  /** The two times as they were last handed over. */
   readonly told = { nextRestart: 0, lastSuccess: 0 };
   /** Id of the attempt that is under way: an execution can also end while it waits for one. */
   running: string | undefined;
@@ -41,6 +44,8 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
     @Inject(POOL) private readonly pool: Pool,
     @InjectMetric(names.executions) private readonly executions: Counter,
     @InjectMetric(names.running) private readonly running: Gauge,
+    @InjectMetric(names.stuck) private readonly stuck: Gauge,
+    @InjectMetric(names.givenUp) private readonly givenUp: Gauge,
     @InjectMetric(names.attemptDuration) private readonly attemptDuration: DistributionMetric,
     @InjectMetric(names.nextRestart) private readonly nextRestart: Gauge,
     @InjectMetric(names.lastSuccess) private readonly lastSuccess: Gauge,
@@ -58,7 +63,7 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
   onModuleInit(): void {
     // The module may be imported both with options and plain: what both write to is written to once.
     if (!this.pool.claim(this.executions)) return;
-    for (const { kind, name } of this.pool.children()) if (kind === 'worker') this.#tally(name);
+    for (const { name } of this.#workers()) this.#tally(name);
     this.#off.push(
       this.pool.events.on((event) => {
         if (event.kind === 'worker') this.#note(event);
@@ -68,12 +73,30 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
       onCollect(this.nextRestart, () => this.#flush(this.nextRestart, 'nextRestart')),
       onCollect(this.lastSuccess, () => this.#flush(this.lastSuccess, 'lastSuccess')),
     );
+    this.#tellWhether(this.stuck, ({ status }) => status === 'stuck');
+    // One that was stopped while it ended for its timeout is in error too, and was not given up on.
+    this.#tellWhether(this.givenUp, ({ name, status }) => status === 'error' && this.#tally(name).exhausted);
   }
 
   onApplicationShutdown(): void {
     this.#flushExecutions();
     this.#flushRunning();
     this.#off.forEach((off) => off());
+  }
+
+  #workers(): Child[] {
+    return [...this.pool.children()].filter(({ kind }) => kind === 'worker');
+  }
+
+  /** 1 for each worker of which `is` holds whenever the gauge is read, and 0 for each other one. */
+  #tellWhether(gauge: Gauge, is: (worker: Child) => boolean): void {
+    const tell = (): void => {
+      for (const worker of this.#workers()) {
+        tellGauge(gauge, { worker: worker.name }, this, Number(is(worker)), largest);
+      }
+    };
+    // It is over with the app; another one in this process may go on.
+    this.#off.push(onCollect(gauge, tell), () => leaveGauge(gauge, this, largest));
   }
 
   #tally(worker: string): Tally {
@@ -94,6 +117,10 @@ export class WorkerMetricsService implements OnModuleInit, OnApplicationShutdown
         tally.executions.started++;
         if (event.restart) tally.executions.restarted++;
         tally.nextRestart = 0;
+        tally.exhausted = false;
+        return;
+      case 'exhausted':
+        tally.exhausted = true;
         return;
       case 'succeeded':
         tally.lastSuccess = event.time / 1000;

@@ -47,8 +47,16 @@ describe('the metrics of a task queue', () => {
     expect(await outcomes(taskMetricNames.attempts)).toEqual(none);
     expect(await outcomes(taskMetricNames.completed)).toEqual({ ...none, dropped: 0 });
     const samples = await scrape();
-    const gauges = ['task_running', 'task_stuck', 'task_oldest_due_age_seconds', 'task_enqueued_total'];
-    for (const name of gauges) expect(samples.get(`${name}{queue="mail"}`)).toBe(0);
+    const others = [
+      'running',
+      'stuck',
+      'paused',
+      'oldest_due_age_seconds',
+      'enqueued_total',
+      'rejected_total',
+    ];
+    for (const name of others.map((other) => `task_${other}`))
+      expect(samples.get(`${name}{queue="mail"}`)).toBe(0);
     for (const state of ['ready', 'delayed', 'waiting'])
       expect(samples.get(`task_queued{queue="mail",state="${state}"}`)).toBe(0);
     expect(samples.get('task_concurrency{queue="mail"}')).toBe(3);
@@ -114,6 +122,44 @@ describe('the metrics of a task queue', () => {
     expect(after.get('task_wait_seconds_bucket{le="60",queue="mail"}')).toBe(1);
     expect(after.get('task_wait_seconds_bucket{le="600",queue="mail"}')).toBe(4);
     expect(after.get('task_duration_seconds_sum{queue="mail"}')).toBe(90);
+  });
+
+  it('count each task that was refused for want of room, and none that was dropped or let in later', async () => {
+    const { queue } = await boot({ concurrency: 1, maxQueued: 1 });
+    const rejected = async () => (await scrape()).get('task_rejected_total{queue="mail"}');
+    const gate = signal();
+    queue.submit(() => gate.promise);
+    await clock.settle();
+    queue.submit(async () => {});
+    expect(await rejected()).toBe(0);
+    const full = expect.objectContaining({ code: 'TASK_QUEUE_FULL' });
+    expect(() => queue.submit(async () => {})).toThrow(full);
+    expect(() => queue.submit(async () => {}, { delay: '1s' })).toThrow(full);
+    expect(() => queue.enqueue(async () => {})).toThrow(full);
+    expect(await rejected()).toBe(3);
+    expect(() => queue.enqueueMany([async () => {}, async () => {}])).toThrow(full);
+    expect(await rejected()).toBe(5);
+    // What is called off already needs no room.
+    queue.submit(async () => {}, { signal: AbortSignal.abort() });
+    gate.resolve();
+    await queue.onIdle();
+    expect(await rejected()).toBe(5);
+    expect((await scrape()).get('task_enqueued_total{queue="mail"}')).toBe(3);
+  });
+
+  it.each([
+    ['wait', { dropped: 0, succeeded: 3 }],
+    ['drop-oldest', { dropped: 1, succeeded: 2 }],
+  ] as const)('count none as refused with overflow %s', async (overflow, completed) => {
+    const { queue } = await boot({ concurrency: 1, maxQueued: 1, overflow });
+    const gate = signal();
+    queue.submit(() => gate.promise);
+    await clock.settle();
+    for (let n = 0; n < 2; n++) queue.submit(async () => {});
+    gate.resolve();
+    await queue.onIdle();
+    expect((await scrape()).get('task_rejected_total{queue="mail"}')).toBe(0);
+    expect(await outcomes(taskMetricNames.completed)).toMatchObject(completed);
   });
 
   it('time marks under the scope of the task, the failing and the closing segment too', async () => {
@@ -334,6 +380,20 @@ describe('the gauges of a task queue', () => {
     await clock.settle();
     expect(await gauge('task_running')).toBe(0);
     expect(await gauge('task_oldest_due_age_seconds')).toBe(0);
+  });
+
+  it('tell of a pause while one of the apps has it paused', async () => {
+    const first = await boot();
+    const second = await boot();
+    first.queue.pause();
+    expect(await gauge('task_paused')).toBe(1);
+    register.resetMetrics();
+    expect(await gauge('task_paused')).toBe(1);
+    second.queue.pause();
+    first.queue.resume();
+    expect(await gauge('task_paused')).toBe(1);
+    await second.app.close();
+    expect(await gauge('task_paused')).toBe(0);
   });
 
   it('tell the age of the older app whichever was there first', async () => {

@@ -50,6 +50,8 @@ describe('WorkerMetricsModule, imported plain', () => {
     expect(Object.fromEntries(kinds)).toMatchObject({
       worker_executions_total: 'counter',
       worker_running: 'gauge',
+      worker_stuck: 'gauge',
+      worker_given_up: 'gauge',
       worker_attempt_duration_seconds: 'histogram',
       worker_next_restart_timestamp_seconds: 'gauge',
       worker_last_success_timestamp_seconds: 'gauge',
@@ -67,6 +69,8 @@ describe('WorkerMetricsModule, imported plain', () => {
       expect(await executionsOf(worker)).toEqual(none);
       const samples = await scrape();
       expect(samples.get(`worker_running{worker="${worker}"}`)).toBe(0);
+      expect(samples.get(`worker_stuck{worker="${worker}"}`)).toBe(0);
+      expect(samples.get(`worker_given_up{worker="${worker}"}`)).toBe(0);
       expect(samples.get(`worker_next_restart_timestamp_seconds{worker="${worker}"}`)).toBe(0);
       expect(samples.get(`worker_last_success_timestamp_seconds{worker="${worker}"}`)).toBe(0);
     }
@@ -215,6 +219,142 @@ describe('The running gauge', () => {
     await settle();
     expect((await scrape()).get('worker_running{worker="deaf"}')).toBe(0);
     expect(await executionsOf('deaf')).toEqual({ ...none, started: 1, cancelled: 1 });
+  });
+});
+
+describe('The stuck gauge', () => {
+  const stuck = async () => (await scrape()).get('worker_stuck{worker="deaf"}');
+
+  it('is 1 from when the grace is over until the attempt has ended', async () => {
+    const app = await boot();
+    const finish = signal();
+    poolOf(app).register(
+      { run: async () => finish.promise },
+      { name: 'deaf', timeout: '1s', abortGrace: '5s' },
+    );
+    await clock.advance('1s');
+    expect(await stuck()).toBe(0);
+    await clock.advance('5s');
+    expect(poolOf(app).execution('deaf').status).toBe('stuck');
+    expect(await stuck()).toBe(1);
+    register.resetMetrics();
+    expect(await stuck()).toBe(1);
+    finish.resolve();
+    await settle();
+    expect(await stuck()).toBe(0);
+  });
+
+  it('is 1 for what did not end in the time of a stop by name', async () => {
+    const app = await boot();
+    const finish = signal();
+    poolOf(app).register({ run: async () => finish.promise }, { name: 'deaf', abortGrace: '1s' });
+    await settle();
+    const stopped = poolOf(app).stop('deaf', { timeout: '1s' });
+    await clock.advance('1s');
+    await stopped;
+    expect(await stuck()).toBe(1);
+    finish.resolve();
+    await settle();
+    expect(await stuck()).toBe(0);
+  });
+
+  it('is of all apps together that have a worker of this name, and 0 once those have closed', async () => {
+    const first = await boot();
+    const second = await boot();
+    const finish = signal();
+    for (const app of [first, second]) {
+      const run = async () => (app === first ? finish.promise : undefined);
+      poolOf(app).register({ run }, { name: 'deaf', timeout: '1s', abortGrace: '1s' });
+    }
+    await clock.advance('2s');
+    expect(await stuck()).toBe(1);
+    await second.close();
+    expect(await stuck()).toBe(1);
+    finish.resolve();
+    await settle();
+    expect(await stuck()).toBe(0);
+  });
+});
+
+describe('The given-up gauge', () => {
+  const givenUp = async () => (await scrape()).get('worker_given_up{worker="flaky"}');
+
+  it.each<[because: string, options: WorkerOptions, worker: () => RunnableWorker]>([
+    ['max-attempts', { maxAttempts: 2, backoff: { initial: '30s', jitter: false } }, () => failing(2)],
+    [
+      'restart-limit',
+      {
+        restart: 'always',
+        backoff: { initial: '30s', jitter: false },
+        restartLimit: { max: 1, window: '1h' },
+      },
+      () => failing(0),
+    ],
+  ])('is 1 once it is out of %s, and 0 again once it is started', async (because, options, worker) => {
+    const app = await boot();
+    poolOf(app).register(worker(), { name: 'flaky', ...options });
+    await settle();
+    expect(poolOf(app).execution('flaky').status).toBe('backoff');
+    expect(await givenUp()).toBe(0);
+    await clock.advance('30s');
+    expect(poolOf(app).execution('flaky').events.at(-1)).toMatchObject({ type: 'exhausted', because });
+    expect(await givenUp()).toBe(1);
+    // There is nothing left to stop: it stays so.
+    await poolOf(app).stop('flaky');
+    register.resetMetrics();
+    expect(await givenUp()).toBe(1);
+
+    poolOf(app).start('flaky');
+    await settle();
+    expect(await givenUp()).toBe(0);
+  });
+
+  it('is 0 while a start of it is deferred, and when that is called off', async () => {
+    const app = await boot();
+    const options = { restart: 'never', deferredStart: '1m' } as const;
+    poolOf(app).register(failing(1), { name: 'flaky', ...options });
+    await clock.advance('1m');
+    expect(await givenUp()).toBe(1);
+    poolOf(app).start('flaky');
+    expect(await givenUp()).toBe(0);
+    await poolOf(app).stop('flaky');
+    expect(await givenUp()).toBe(0);
+  });
+
+  it('is 0 for one that is stopped while it ends for its timeout, also after it was given up on before', async () => {
+    const app = await boot();
+    const closed = signal();
+    let runs = 0;
+    poolOf(app).register(
+      {
+        run: async () => {
+          if (++runs > 1) await closed.promise;
+          throw new Error('broken pipe');
+        },
+      },
+      { name: 'flaky', maxAttempts: 1, timeout: '1m' },
+    );
+    await settle();
+    expect(await givenUp()).toBe(1);
+    poolOf(app).start('flaky');
+    await clock.advance('1m');
+    const stopped = poolOf(app).stop('flaky');
+    closed.resolve();
+    await stopped;
+    expect(poolOf(app).execution('flaky').status).toBe('error');
+    expect(await givenUp()).toBe(0);
+  });
+
+  it('is over with the app, and goes on in another one', async () => {
+    const first = await boot();
+    const second = await boot();
+    for (const app of [first, second]) poolOf(app).register(failing(1), { name: 'flaky', restart: 'never' });
+    await settle();
+    expect(await givenUp()).toBe(1);
+    await first.close();
+    expect(await givenUp()).toBe(1);
+    await second.close();
+    expect(await givenUp()).toBe(0);
   });
 });
 
