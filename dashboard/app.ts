@@ -83,9 +83,13 @@ export class App {
   /** Narrows the list that is shown down. */
   filter(filter: Filter): void {
     const { route } = this.place.value;
-    // Not a step that the back button should undo letter by letter.
-    history.replaceState(null, '', hrefOf(route, filter));
     this.place.set({ route, filter });
+    try {
+      // Not a step that the back button should undo letter by letter.
+      history.replaceState(null, '', hrefOf(route, filter));
+    } catch {
+      // Some browsers refuse it to those who type very fast.
+    }
   }
 
   #refused(status: number, error: string): void {

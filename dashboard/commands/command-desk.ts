@@ -25,7 +25,8 @@ export class CommandDesk {
   ask(command: Command, onAnswer?: (answer: unknown) => void): void {
     if (this.pending.value.has(command.target)) return;
     this.#onAnswer = onAnswer;
-    this.asked.set(command);
+    // Another object each time: the same question asked again is a new one.
+    this.asked.set({ ...command });
   }
 
   refuse(): void {

@@ -74,7 +74,6 @@ export class Api {
           ...this.headers(),
         },
         credentials: 'same-origin',
-        cache: 'no-store',
         signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
         ...(body !== undefined && { body: JSON.stringify(body) }),
       });

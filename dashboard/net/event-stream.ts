@@ -63,7 +63,7 @@ export class EventStream {
       await this.#read(connection);
       this.#lost(connection, 'The server closed the connection.');
     } catch (error) {
-      this.#lost(connection, reasonOf(connection.signal.aborted ? connection.signal.reason : error));
+      this.#lost(connection, reasonOf(connection.signal.reason === silence ? silence : error));
     }
   }
 
@@ -71,17 +71,16 @@ export class EventStream {
   async #read(connection: AbortController): Promise<void> {
     const { url, headers, onEvent, onState, silentMs = 25_000 } = this.#options;
     const load = this.#options.fetch ?? fetch;
-    let silence: ReturnType<typeof setTimeout> | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     const heard = (): void => {
-      clearTimeout(silence);
-      silence = setTimeout(() => connection.abort(new Error('The server has gone silent.')), silentMs);
+      clearTimeout(timer);
+      timer = setTimeout(() => connection.abort(silence), silentMs);
     };
     heard();
     try {
       const response = await load(url, {
         headers: { accept: 'text/event-stream', ...headers() },
         credentials: 'same-origin',
-        cache: 'no-store',
         signal: connection.signal,
       });
       if (response.status === 401 || response.status === 403) {
@@ -96,19 +95,23 @@ export class EventStream {
       if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream'))
         throw new Error('Something else answered in place of the server: perhaps a page to sign in at.');
       const parser = new EventStreamParser();
+      const openedAt = performance.now();
+      let live = false;
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
         const { done, value } = await reader.read();
         if (done || !this.#isCurrent(connection)) return;
         heard();
         for (const event of parser.read(value)) {
-          if (this.#failures > 0 || event.event === 'overview') onState({ state: 'live' });
-          this.#failures = 0;
+          if (!live) onState({ state: 'live' });
+          live = true;
+          // One that is closed as soon as it is there must not be asked for ever so often.
+          if (performance.now() - openedAt > steadyMs) this.#failures = 0;
           onEvent(event);
         }
       }
     } finally {
-      clearTimeout(silence);
+      clearTimeout(timer);
       connection.abort();
     }
   }
@@ -127,6 +130,10 @@ export class EventStream {
     return this.#connection === connection;
   }
 }
+
+/** A connection that has lasted as long was a good one. */
+const steadyMs = 5_000;
+const silence = new Error('The server has gone silent.');
 
 /** What the server says in its answer, or its status where it says nothing that can be read. */
 export async function errorTextOf(response: Response): Promise<string> {

@@ -1,5 +1,5 @@
 import type { JSX } from 'preact';
-import { useRef, useState } from 'preact/hooks';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { useApp } from '../app.js';
 
 /** Asks for the value of an Authorization header. `reason`: what the server said to the one before; may be empty. */
@@ -7,6 +7,7 @@ export function SignInPage({ reason }: { reason: string }): JSX.Element {
   const app = useApp();
   const input = useRef<HTMLInputElement>(null);
   const [refused, setRefused] = useState('');
+  useEffect(() => input.current?.focus(), []);
   const said = refused === '' ? reason : refused;
   return (
     <main id="main" class="alone">

@@ -23,7 +23,14 @@ export function ConfirmDialog(): JSX.Element {
       ref={dialog}
       aria-labelledby="confirm-question"
       aria-describedby="confirm-explanation"
-      onClose={() => desk.refuse()}
+      onCancel={(event) => {
+        event.preventDefault();
+        desk.refuse();
+      }}
+      // Told late: by then it may be open again, for another question.
+      onClose={({ currentTarget }) => {
+        if (!currentTarget.open) desk.refuse();
+      }}
       onClick={({ target, currentTarget }) => {
         if (target === currentTarget) desk.refuse();
       }}

@@ -44,7 +44,7 @@ export function plotOptions(frame: PlotFrame): uPlot.Options {
     height,
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false } },
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     scales: {
       x: { time: true, range },
       y: { range: (_plot, _min, max) => [0, Math.max(whole ? 4 : 1, (max ?? 0) * 1.1)] },

@@ -1,12 +1,12 @@
 import { v7 as uuid } from 'uuid';
 import type { Pool } from '../pool/index.js';
-import type { CommandDocument } from './documents/command.js';
+import type { HttpCommand } from './documents/command.js';
 import { timeOf } from './documents/parts.js';
 
 /** So many are kept to be shown; the log has all. */
 const kept = 200;
 
-type Listener = (command: CommandDocument) => void;
+type Listener = (command: HttpCommand) => void;
 
 /** What was answered to somebody who gave a command. */
 export interface AnsweredCommand {
@@ -20,24 +20,24 @@ export interface AnsweredCommand {
 /** The audit: each command that somebody gave, also where it was refused. */
 export class CommandLog {
   readonly #pool: Pool;
-  readonly #onCommand: ((command: CommandDocument) => unknown) | undefined;
+  readonly #onCommand: ((command: HttpCommand) => unknown) | undefined;
   readonly #listeners = new Set<Listener>();
-  #commands: CommandDocument[] = [];
+  #commands: HttpCommand[] = [];
 
-  constructor(pool: Pool, onCommand: ((command: CommandDocument) => unknown) | undefined) {
+  constructor(pool: Pool, onCommand: ((command: HttpCommand) => unknown) | undefined) {
     this.#pool = pool;
     this.#onCommand = onCommand;
   }
 
   /** Newest first. */
-  get commands(): readonly CommandDocument[] {
+  get commands(): readonly HttpCommand[] {
     return this.#commands.toReversed();
   }
 
   add({ command, target, by, status, code }: AnsweredCommand): void {
     const time = timeOf(this.#pool.clock.now());
     // It goes to code of the app, which is not to change what was noted.
-    const entry: CommandDocument = Object.freeze({
+    const entry: HttpCommand = Object.freeze({
       id: uuid(),
       time,
       command,
@@ -65,7 +65,7 @@ export class CommandLog {
     return () => void this.#listeners.delete(listener);
   }
 
-  async #tell(entry: CommandDocument): Promise<void> {
+  async #tell(entry: HttpCommand): Promise<void> {
     try {
       await this.#onCommand?.(entry);
     } catch (error) {

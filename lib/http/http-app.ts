@@ -72,17 +72,11 @@ export class HttpApp {
   }
 
   /** How some queues stand. Rejects where the backend does not answer. */
-  async counts(queues: readonly JobQueue[], dueWithinMs = 60_000): Promise<readonly QueueCounts[]> {
-    const { connection } = this.jobs;
-    if (connection === undefined || queues.length === 0) return [];
-    const names = queues.map(({ name }) => name);
-    return connection.call(
-      'how its queues stand',
-      longestCountMs,
-      (backend) => backend.counts(names, { dueWithinMs }),
-      // Its limit is that of a page.
-      { quiet: true },
-    );
+  counts(queues: readonly JobQueue[], dueWithinMs?: number): Promise<readonly QueueCounts[]> {
+    return this.jobs.counts(queues, {
+      timeoutMs: longestCountMs,
+      ...(dueWithinMs !== undefined && { dueWithinMs }),
+    });
   }
 
   /** All job queues, also where the backend does not answer. */

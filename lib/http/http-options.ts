@@ -1,6 +1,6 @@
 import { InvalidOptionError } from '../errors/index.js';
 import { OptionReader } from '../execution/index.js';
-import type { CommandDocument } from './documents/command.js';
+import type { HttpCommand } from './documents/command.js';
 
 /** What the module was told, beside its guards. */
 export interface HttpOptions {
@@ -34,7 +34,7 @@ export interface HttpOptions {
   /** Who sends a request, for the audit. Default: `id`, `sub`, `username`, `email` or `name` of `request.user`. */
   readonly actor?: ((request: never) => string | undefined) | undefined;
   /** Told of each command, after it was answered. What it throws is counted and logged. */
-  readonly onCommand?: ((command: CommandDocument) => unknown) | undefined;
+  readonly onCommand?: ((command: HttpCommand) => unknown) | undefined;
 }
 
 export interface ResolvedHttpOptions {
@@ -48,7 +48,7 @@ export interface ResolvedHttpOptions {
   readonly showAllToViewers: boolean;
   readonly allowedOrigins: ReadonlySet<string>;
   readonly actor: ((request: never) => string | undefined) | undefined;
-  readonly onCommand: ((command: CommandDocument) => unknown) | undefined;
+  readonly onCommand: ((command: HttpCommand) => unknown) | undefined;
 }
 
 const names = [

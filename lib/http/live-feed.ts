@@ -4,7 +4,7 @@ import type { Pool } from '../pool/index.js';
 import type { TaskQueueSnapshot } from '../tasks/index.js';
 import type { WorkerPool } from '../workers/index.js';
 import type { CommandLog } from './command-log.js';
-import type { CommandDocument } from './documents/command.js';
+import type { HttpCommand } from './documents/command.js';
 import { jobQueueSummary, type QueueView } from './documents/job-queue.js';
 import type {
   Access,
@@ -180,7 +180,7 @@ export class LiveFeed {
     this.#send(eventText('change', { now: timeOf(this.#app.pool.clock.now()), ...change }));
   }
 
-  #tellCommand(command: CommandDocument): void {
+  #tellCommand(command: HttpCommand): void {
     const text = eventText('command', command);
     for (const reader of this.#readers) {
       if (reader.access === 'operator') this.#write(reader, text);

@@ -111,7 +111,8 @@ export const internalProblem = new Problem(500, 'INTERNAL', 'Something is wrong 
 function problemOfStatus(thrown: unknown): Problem | undefined {
   const { status, statusCode, message, type } = readable(thrown);
   const number = typeof status === 'number' ? status : statusCode;
-  if (typeof number !== 'number' || number < 400 || number >= 500) return undefined;
+  if (typeof number !== 'number' || !Number.isInteger(number)) return undefined;
+  if (number < 400 || number >= 500) return undefined;
   switch (number) {
     case 401:
       return new Problem(401, 'UNAUTHENTICATED', 'Say who you are.');

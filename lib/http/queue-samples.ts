@@ -13,7 +13,8 @@ export class QueueSamples {
   readonly #views: () => Promise<readonly QueueView[]>;
   readonly #samples = new Map<string, SampleDocument[]>();
   #cancelTimer: CancelTimer | undefined;
-  #isOn = false;
+  /** What is on; whoever looked for one that was ended does not go on for the next. */
+  #run: object | undefined;
 
   constructor(pool: Pool, views: () => Promise<readonly QueueView[]>) {
     this.#pool = pool;
@@ -26,23 +27,23 @@ export class QueueSamples {
   }
 
   start(): void {
-    if (this.#isOn) return;
-    this.#isOn = true;
-    this.#wait();
+    if (this.#run !== undefined) return;
+    this.#run = {};
+    this.#wait(this.#run);
   }
 
   stop(): void {
-    this.#isOn = false;
+    this.#run = undefined;
     this.#cancelTimer?.();
   }
 
-  #wait(): void {
+  #wait(run: object): void {
     this.#cancelTimer = this.#pool.inScope(() =>
-      this.#pool.clock.setTimer(() => void this.#take(), intervalMs),
+      this.#pool.clock.setTimer(() => void this.#take(run), intervalMs),
     );
   }
 
-  async #take(): Promise<void> {
+  async #take(run: object): Promise<void> {
     try {
       const at = timeOf(this.#pool.clock.now());
       for (const { queue, counts } of await this.#views()) {
@@ -55,6 +56,6 @@ export class QueueSamples {
     } catch (error) {
       this.#pool.report('looking at how the job queues stand', error);
     }
-    if (this.#isOn) this.#wait();
+    if (this.#run === run) this.#wait(run);
   }
 }

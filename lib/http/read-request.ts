@@ -87,13 +87,22 @@ function tooLong(bodyLimit: number): Problem {
 /** What its schema names of `given`; texts become numbers where these are wanted. */
 function checked(where: 'path' | 'query', schema: TSchema, given: unknown): unknown {
   const source = (given ?? {}) as Readonly<Record<string, unknown>>;
-  const named = Object.keys((schema as { properties?: object }).properties ?? {});
-  const picked = Object.fromEntries(
-    named.flatMap((name) => (Object.hasOwn(source, name) ? [[name, source[name]]] : [])),
+  const properties = (schema as { properties?: Readonly<Record<string, TSchema>> }).properties ?? {};
+  const converted = Object.fromEntries(
+    Object.entries(properties).flatMap(([name, property]) =>
+      Object.hasOwn(source, name) ? [[name, convertedTo(property, source[name])]] : [],
+    ),
   );
-  const converted = Value.Convert(schema, picked);
   if (Value.Check(schema, converted)) return converted;
   throw invalid(where, schema, converted);
+}
+
+/** A text that is a number, where one is wanted. No part of it, as `Value.Convert()` takes. */
+function convertedTo({ type }: TSchema, given: unknown): unknown {
+  const isWanted = type === 'integer' || type === 'number';
+  return isWanted && typeof given === 'string' && /^-?\d{1,15}(?:\.\d+)?$/.test(given)
+    ? Number(given)
+    : given;
 }
 
 function invalid(where: 'path' | 'query' | 'body', schema: TSchema, value: unknown): Problem {

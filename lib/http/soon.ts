@@ -25,6 +25,6 @@ export function soonOr(pool: Pool, run: () => Promise<unknown>): Promise<void> {
       if (isLate) pool.say('error', 'A command failed after it had been answered', { err: error });
       else reject(error);
     };
-    pool.inScope(run).then(ended, failed);
+    pool.inScope(async () => run()).then(ended, failed);
   });
 }

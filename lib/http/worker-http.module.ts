@@ -5,10 +5,6 @@ import {
   Inject,
   Module,
   type ModuleMetadata,
-  type NestModule,
-  type OnModuleInit,
-  type OnApplicationBootstrap,
-  type BeforeApplicationShutdown,
   type Type,
 } from '@nestjs/common';
 import { HttpAdapterHost } from '@nestjs/core';
@@ -58,9 +54,7 @@ export interface WorkerHttpModuleAsyncOptions extends WorkerHttpPlace {
  * dashboard. Closed by default: without `guards` the app does not boot, unless it says aloud that everybody may.
  */
 @Module({ imports: [PoolModule] })
-export class WorkerHttpModule
-  implements NestModule, OnModuleInit, OnApplicationBootstrap, BeforeApplicationShutdown
-{
+export class WorkerHttpModule {
   /** @internal Nest makes it. */
   constructor(
     @Inject(HTTP_API) private readonly api: HttpApi,

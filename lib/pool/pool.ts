@@ -146,6 +146,11 @@ export class Pool implements SupervisorEnvironment {
     return this.#draining !== undefined || this.#closed;
   }
 
+  /** How often user code beside the work has thrown. */
+  get isolatedErrors(): number {
+    return this.#isolatedErrors;
+  }
+
   /** Middlewares of integrations, around the attempts of all kinds of work; outside of those from options. */
   get around(): readonly MiddlewareFunction[] {
     return this.#around;

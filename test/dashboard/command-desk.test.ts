@@ -18,6 +18,11 @@ const command = (run: () => Promise<unknown>, target = 'worker a'): Command => (
   done: (answer) => `Done: ${String(answer)}`,
   run,
 });
+function held() {
+  let resolve: (answer: unknown) => void = () => {};
+  const promise = new Promise((settle) => void (resolve = settle));
+  return { promise, resolve };
+}
 const said = (desk: CommandDesk) => desk.toasts.value.map(({ state, text }) => `${state} ${text}`);
 
 it('does nothing before it is confirmed', async () => {
@@ -33,7 +38,7 @@ it('does nothing before it is confirmed', async () => {
 
 it('says that a command is under way, and how it went', async () => {
   const desk = new CommandDesk();
-  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const { promise, resolve } = held();
   const onAnswer = vi.fn<(answer: unknown) => void>();
   desk.ask(
     command(() => promise),
@@ -66,7 +71,7 @@ it('leaves it written that a command has failed, and why', async () => {
 
 it('carries out commands about different things side by side', async () => {
   const desk = new CommandDesk();
-  const { promise, resolve } = Promise.withResolvers<unknown>();
+  const { promise, resolve } = held();
   desk.ask(command(() => promise, 'worker a'));
   const first = desk.confirm();
   desk.ask(command(() => promise, 'worker b'));

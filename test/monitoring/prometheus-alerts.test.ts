@@ -14,6 +14,7 @@ import {
   promtool,
   selectorsIn,
 } from '../support/monitoring.js';
+import { section } from '../support/readme.js';
 import { repository } from '../support/repository.js';
 
 // Where promtool is not installed, it is unpacked first.
@@ -36,6 +37,16 @@ describe('the alert rules', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
   const cases = parse(readFileSync(casesFile, 'utf8')) as Cases;
+  it('are all in the README, with their severity', () => {
+    const rows = [...section('### Prometheus and Grafana').matchAll(/^\| (`\w+`(?:, `\w+`)*) \| (\w+) \|/gm)];
+    const listed = rows.flatMap(([, names = '', severity]) =>
+      [...names.matchAll(/`(\w+)`/g)].map(([, name]) => [name, severity]),
+    );
+    expect(Object.fromEntries(listed)).toEqual(
+      Object.fromEntries(alerts.map(({ alert, labels }) => [alert, labels['severity']])),
+    );
+  });
+
   const checks = cases.tests.flatMap(({ promql_expr_test }) => promql_expr_test);
   const nameIn = (text: string): string | undefined => /alertname="(\w+)"/.exec(text)?.[1];
 

@@ -15,6 +15,7 @@ import {
   type JobQueue,
   JobsModule,
   type JobsModuleOptions,
+  MemoryJobBackend,
   type TaskQueue,
   TaskQueueModule,
   Worker,
@@ -187,4 +188,22 @@ export async function bootOperated(
   await app.listen(0, '127.0.0.1');
   const { port } = app.getHttpServer().address() as { port: number };
   return new HttpClient(app, `http://127.0.0.1:${port}${path}`);
+}
+
+/** A backend in memory all of whose calls fail, as those of a Redis that is gone, while `broken` is set. */
+export function breakableBackend(): { readonly backend: MemoryJobBackend; broken: boolean } {
+  const memory = new MemoryJobBackend();
+  const state = { backend: memory, broken: false };
+  state.backend = new Proxy(memory, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      return (...args: unknown[]): unknown => {
+        if (state.broken && name !== 'close' && name !== 'open')
+          return Promise.reject(new Error('connect ECONNREFUSED redis.internal:6379'));
+        return (value as (...given: unknown[]) => unknown).apply(target, args);
+      };
+    },
+  });
+  return state;
 }

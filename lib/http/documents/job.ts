@@ -10,7 +10,7 @@ const summary = {
   queue: Type.String(),
   name: Type.String({ description: 'Which handler is to run it; empty: the one without a name' }),
   state: oneOf(jobStates),
-  priority: Type.Integer(),
+  priority: Type.Integer({ description: 'Higher runs first' }),
   created_at: time('When it was enqueued'),
   due_at: time('When it is or was due'),
   ended_at: maybeTime('When it ended'),

@@ -53,7 +53,7 @@ const MetricsAnswer = document('GoQueueMetrics', {
   total: count('All of them, and those that are active'),
   latency: count('How long the ready job that has waited longest has been due, in nanoseconds'),
   active_total: count('Jobs that are being run. Beyond the contract of gocraft/work, as is all that follows'),
-  latency_seconds: Type.Number({ minimum: 0 }),
+  latency_seconds: Type.Number({ minimum: 0, description: 'The same in seconds' }),
 });
 
 /** Throws `Problem`. */

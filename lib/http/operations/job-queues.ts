@@ -83,7 +83,9 @@ export const jobQueueOperations: readonly Operation[] = [
     answers: {
       200: {
         description: 'How many were retried',
-        schema: document('Redriven', { retried: Type.Integer({ minimum: 0 }) }),
+        schema: document('Redriven', {
+          retried: Type.Integer({ minimum: 0, description: 'Jobs that are due now' }),
+        }),
       },
       404: unknownQueue,
     },

@@ -63,7 +63,9 @@ const EnqueueRequest = document('EnqueueRequest', {
   not_before: Type.Optional(
     Type.String({ pattern: dateTime, description: 'When it is due (RFC 3339), instead of delay' }),
   ),
-  priority: Type.Optional(Type.Integer({ minimum: -100, maximum: 100 })),
+  priority: Type.Optional(
+    Type.Integer({ minimum: -100, maximum: 100, description: 'Higher runs first. Default 0' }),
+  ),
   unique: Type.Optional(
     Type.Object(
       {

@@ -533,7 +533,7 @@ describe.each(platforms)('On %s', (platform) => {
       headers: { ...asOperator, 'content-type': 'application/json' },
       body: new Blob(['{"a":"', 'x'.repeat(5_000)]).stream(),
       duplex: 'half',
-    } as RequestInit);
+    });
     expect([endless.status, ((await endless.json()) as { code: string }).code]).toEqual([
       413,
       'BODY_TOO_LARGE',
