@@ -4,7 +4,13 @@ import type { TaskQueueChild, TaskQueueSnapshot } from '../tasks/index.js';
 import { WorkerPool } from '../workers/index.js';
 import { CommandLog } from './command-log.js';
 import type { QueueView } from './documents/job-queue.js';
-import type { Access, BackendDocument, OverviewDocument, PoolDocument } from './documents/overview.js';
+import {
+  type Access,
+  type BackendDocument,
+  backendFor,
+  type OverviewDocument,
+  type PoolDocument,
+} from './documents/overview.js';
 import { jobQueueSummary } from './documents/job-queue.js';
 import { taskQueueSummary } from './documents/task-queue.js';
 import { workerSummary } from './documents/worker.js';
@@ -93,7 +99,7 @@ export class HttpApp {
       title: this.options.title,
       access,
       pool: this.poolDocument(),
-      backend: this.backendDocument(),
+      backend: backendFor(access, this.backendDocument()),
       workers: this.workers.executions().map((execution) => workerSummary(execution)),
       task_queues: this.taskQueues().map((snapshot) => taskQueueSummary(snapshot)),
       job_queues: views.map((view) => jobQueueSummary(view)),

@@ -6,12 +6,13 @@ import type { WorkerPool } from '../workers/index.js';
 import type { CommandLog } from './command-log.js';
 import type { HttpCommand } from './documents/command.js';
 import { jobQueueSummary, type QueueView } from './documents/job-queue.js';
-import type {
-  Access,
-  BackendDocument,
-  ChangeDocument,
-  OverviewDocument,
-  PoolDocument,
+import {
+  type Access,
+  type BackendDocument,
+  backendFor,
+  type ChangeDocument,
+  type OverviewDocument,
+  type PoolDocument,
 } from './documents/overview.js';
 import { timeOf } from './documents/parts.js';
 import { taskQueueSummary } from './documents/task-queue.js';
@@ -177,7 +178,12 @@ export class LiveFeed {
   }
 
   #tell(change: Omit<ChangeDocument, 'now'>): void {
-    this.#send(eventText('change', { now: timeOf(this.#app.pool.clock.now()), ...change }));
+    const all = { now: timeOf(this.#app.pool.clock.now()), ...change };
+    const text = eventText('change', all);
+    const { backend } = change;
+    const forViewers =
+      backend === undefined ? text : eventText('change', { ...all, backend: backendFor('viewer', backend) });
+    for (const reader of this.#readers) this.#write(reader, reader.access === 'operator' ? text : forViewers);
   }
 
   #tellCommand(command: HttpCommand): void {
@@ -211,12 +217,14 @@ export class LiveFeed {
   async #tellAll(reader: Reader): Promise<void> {
     try {
       // Those who come at one moment are told the same.
-      this.#overview ??= this.#app.overview('viewer').finally(() => (this.#overview = undefined));
+      this.#overview ??= this.#app.overview('operator').finally(() => (this.#overview = undefined));
       const overview = await this.#overview;
       if (!this.#readers.has(reader)) return;
       reader.heldSince = undefined;
       reader.hasMissed = false;
-      this.#writeNow(reader, eventText('overview', { ...overview, access: reader.access }));
+      const { access } = reader;
+      const backend = backendFor(access, overview.backend);
+      this.#writeNow(reader, eventText('overview', { ...overview, access, backend }));
       this.#compare(overview);
     } catch (error) {
       this.#app.pool.report('telling the dashboard how all stands', error);

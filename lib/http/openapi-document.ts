@@ -1,4 +1,6 @@
 import type { TSchema } from '@sinclair/typebox';
+import { CommandDocument } from './documents/command.js';
+import { ChangeDocument } from './documents/overview.js';
 import { ProblemDocument } from './documents/problem.js';
 import type { Operation } from './operation.js';
 import { httpErrorCodes } from './problem.js';
@@ -14,7 +16,8 @@ const problem = (description: string): Json => ({
 export function openApiDocument(operations: readonly Operation[], title: string, version: string): Json {
   const schemas: Record<string, unknown> = {};
   const write = (schema: TSchema): unknown => written(schema, schemas);
-  write(ProblemDocument);
+  // What the stream tells is JSON inside of text, which no answer can refer to.
+  for (const schema of [ProblemDocument, ChangeDocument, CommandDocument]) write(schema);
   const paths: Record<string, Record<string, unknown>> = {};
   for (const one of operations) {
     paths[`/${one.path}`] = { ...paths[`/${one.path}`], [one.method]: operationObject(one, write) };

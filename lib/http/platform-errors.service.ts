@@ -9,13 +9,20 @@ interface FastifyRoute {
   url: string;
   config?: Readonly<Record<string, unknown>>;
   bodyLimit?: number;
+  onRequest?: FastifyHook | FastifyHook[];
   errorHandler?: (error: unknown, request: PlatformRequest, reply: object) => void;
 }
+
+type FastifyHook = (request: PlatformRequest, reply: object, next: Next) => void;
 
 /** What of Fastify is needed here. */
 interface Fastify {
   addHook(name: 'onRoute', hook: (route: FastifyRoute) => void): unknown;
-  all(path: string, handler: (request: PlatformRequest, reply: object) => void): unknown;
+  all(
+    path: string,
+    options: Pick<FastifyRoute, 'errorHandler'>,
+    handler: (request: PlatformRequest, reply: object) => void,
+  ): unknown;
 }
 
 /** What of Express is needed here: `router` is that of version 5. */
@@ -65,9 +72,16 @@ export class PlatformErrors {
       if (route.config?.[placeInConfig] !== this.#place) return;
       if (route.url.endsWith(landmark)) this.#bases.add(route.url.slice(0, -landmark.length));
       route.bodyLimit = this.#api.options.bodyLimit;
+      route.onRequest = [this.#refuseEmpty, ...[route.onRequest ?? []].flat()];
       route.errorHandler = (error, _request, reply) => this.#reply(reply, this.#api.problem(error));
     });
   }
+
+  /** A path whose parameter is empty: Express finds no route for it, and Fastify would ask the app what to say. */
+  readonly #refuseEmpty: FastifyHook = ({ params }, reply, next) => {
+    if (Object.values(Object(params) as object).includes('')) this.#reply(reply, unknownPath());
+    else next();
+  };
 
   afterRoutes(): void {
     if (this.#adapter === undefined) return;
@@ -87,7 +101,10 @@ export class PlatformErrors {
   #afterRoutesOfFastify(): void {
     for (const base of this.#bases) {
       const page = `${base}/`;
-      this.#adapter!.getInstance<Fastify>().all(`${page}*`, ({ method, url }, reply) => {
+      // Whatever is wrong with a body that is sent to nowhere.
+      const errorHandler = (_error: unknown, _request: PlatformRequest, reply: object): void =>
+        this.#reply(reply, unknownPath());
+      this.#adapter!.getInstance<Fastify>().all(`${page}*`, { errorHandler }, ({ method, url }, reply) => {
         // Where Express takes the page with a slash at its end for the page, Fastify does not.
         if (url.split('?', 1)[0] === page && (method === 'GET' || method === 'HEAD')) {
           const headers = { location: `../${base.split('/').at(-1)!}` };

@@ -73,7 +73,6 @@ const statusOf: { readonly [Code in WorkErrorCode]?: number } = {
 /** What may not be told to whoever asks: messages of the backend name its hosts. */
 const untold: { readonly [Code in WorkErrorCode]?: string } = {
   JOB_BACKEND_UNAVAILABLE: 'The job backend failed, or did not answer in time. The log says more.',
-  JOB_ENQUEUE_FAILED: 'Whether the job was stored is not known. Send it again with the same id.',
 };
 
 /** The answer to anything that was thrown; `undefined` where it is our fault. Never throws. */
@@ -82,10 +81,15 @@ export function problemOf(thrown: unknown): Problem | undefined {
   if (isWorkError(thrown)) {
     const status = statusOf[thrown.code];
     if (status === undefined) return undefined;
-    const message = untold[thrown.code] ?? thrown.message;
+    const message = untold[thrown.code] ?? toldOf(thrown);
     return new Problem(status, thrown.code, message, issuesOf(thrown));
   }
   return problemOfStatus(thrown);
+}
+
+function toldOf(error: WorkError): string {
+  if (!isWorkError(error, 'JOB_ENQUEUE_FAILED') || !('id' in error)) return error.message;
+  return `Whether job ${String(error.id)} was stored is not known. Send it again with this id: as long as it is stored, it is not stored again.`;
 }
 
 function issuesOf(error: WorkError): Issue[] {

@@ -5,7 +5,7 @@ import { startRedis } from './redis-server.mjs';
 const short = process.argv.includes('--short');
 const asked = process.argv.find((argument) => argument.startsWith('--rounds='))?.slice(9);
 const rounds = short ? 1 : Number(asked ?? 3);
-const seconds = short ? 2 : 15;
+const seconds = short ? 2 : 10;
 const jobsPerSecond = 10_000;
 
 const redis = await startRedis();
@@ -54,7 +54,17 @@ stream 200 times at once and asks 200 times a second how many consumers one queu
 measured every millisecond, which is its least value.
 
 ${table(
-  ['', 'jobs/s', 'lag p50', 'lag p99', 'lag max', 'CPU of one core', 'events/s per stream', 'scaling p50 / p99', 'failed'],
+  [
+    '',
+    'jobs/s',
+    'lag p50',
+    'lag p99',
+    'lag max',
+    'CPU of one core',
+    'events/s per stream',
+    'scaling p50 / p99',
+    'failed',
+  ],
   Object.keys(measurements).map(row),
 )}
 `;

@@ -367,7 +367,9 @@ describe('the tables in the README', () => {
     const { resolveHttpOptions } = await import('../../lib/http/http-options.js');
     const accepted = acceptedBy(() => resolveHttpOptions({ slip: 1 }, 'it'));
     expect(codesIn(section('### HTTP options')).toSorted()).toEqual(accepted.toSorted());
-    expect(codesIn(section('### Errors over HTTP')).toSorted()).toEqual(Object.keys(httpErrorCodes).toSorted());
+    expect(codesIn(section('### Errors over HTTP')).toSorted()).toEqual(
+      Object.keys(httpErrorCodes).toSorted(),
+    );
     for (const [code, meaning] of Object.entries(httpErrorCodes))
       expect(readme).toContain(`| \`${code}\` | ${meaning} |`);
   });

@@ -4,6 +4,7 @@ import { FakeClock } from 'nestjs-worker/testing';
 import { describe, expect, it } from 'vitest';
 import { CommandLog } from '../../lib/http/command-log.js';
 import type { QueueView } from '../../lib/http/documents/job-queue.js';
+import type { Access } from '../../lib/http/documents/overview.js';
 import { LiveFeed, type LiveSource } from '../../lib/http/live-feed.js';
 import { Pool } from '../../lib/pool/index.js';
 import { WorkerPool } from '../../lib/workers/index.js';
@@ -49,9 +50,9 @@ function setUp() {
     backendDocument: () => null,
   } satisfies LiveSource as { -readonly [Key in keyof LiveSource]: LiveSource[Key] };
   const feed = new LiveFeed(source);
-  const join = async (): Promise<Reader> => {
+  const join = async (access: Access = 'operator'): Promise<Reader> => {
     const reader = new Reader();
-    feed.add(reader as unknown as ServerResponse, 'operator');
+    feed.add(reader as unknown as ServerResponse, access);
     await clock.settle();
     return reader;
   };
@@ -160,5 +161,17 @@ describe('LiveFeed', () => {
     expect([feed.readers, clock.pending]).toEqual([0, 0]);
     reader.emit('close');
     expect(feed.readers).toBe(0);
+  });
+
+  it('tells operators alone why the backend cannot be reached', async () => {
+    const { clock, source, join } = setUp();
+    const [operator, viewer] = [await join(), await join('viewer')];
+    const error = 'connect ECONNREFUSED redis.internal:6379';
+    const backend = { name: 'redis', durable: true, shared: true, status: 'degraded', error } as const;
+    source.backendDocument = () => backend;
+    await clock.advance('1s');
+    expect(operator.written.at(-1)).toContain('redis.internal');
+    expect(viewer.written.at(-1)).toContain('degraded');
+    expect(viewer.written.join('')).not.toContain('redis.internal');
   });
 });

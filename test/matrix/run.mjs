@@ -94,11 +94,14 @@ function prepareNest11() {
   return copy;
 }
 
-/** Tests in whose words Nest comes up, and those of a whole application: the rest is the same with any version of it. */
+/**
+ * Tests in whose words Nest comes up, and those of a whole application: the rest is the same with any version of it, and so is
+ * the page that a browser shows.
+ */
 function filesWithNest(folder) {
   const inTest = (name) => join('test', name);
   return readdirSync(join(folder, 'test'), { recursive: true })
-    .filter((name) => name.endsWith('.test.ts') && !name.startsWith('package'))
+    .filter((name) => name.endsWith('.test.ts') && !/^(?:package|e2e.dashboard)/.test(name))
     .filter((name) => {
       const text = readFileSync(join(folder, inTest(name)), 'utf8');
       return (

@@ -58,7 +58,9 @@ export async function createApp(
   platform: Platform = 'express',
   { logger = false }: BootOptions = {},
 ): Promise<INestApplication> {
-  const adapter = platform === 'express' ? new ExpressAdapter() : new FastifyAdapter();
+  // Nest 11 does not pass it on to Fastify.
+  const adapter =
+    platform === 'express' ? new ExpressAdapter() : new FastifyAdapter({ forceCloseConnections: true });
   const app = await NestFactory.create(rootModule(root), adapter, {
     logger,
     abortOnError: false,

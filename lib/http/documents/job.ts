@@ -67,7 +67,11 @@ export const JobPageDocument = document('JobPage', {
   ),
 });
 
-export function jobSummary(job: JobView): JobSummary {
+/** Of what is said of a payload that cannot be read, a piece of it is part. */
+const tells = ({ cause }: JobView, whole: boolean): boolean => whole || cause !== 'invalid';
+
+/** `whole`: with what may quote its payload. */
+export function jobSummary(job: JobView, whole: boolean): JobSummary {
   const { id, queue, name, state, priority, failures, deaths } = job;
   return {
     id,
@@ -81,14 +85,14 @@ export function jobSummary(job: JobView): JobSummary {
     failures,
     deaths,
     cause: job.cause ?? null,
-    last_error: job.lastError ?? null,
+    last_error: tells(job, whole) ? (job.lastError ?? null) : null,
   };
 }
 
 /** `whole`: with what it carries. */
 export function jobDocument(job: JobView, whole: boolean): JobDocument {
   return {
-    ...jobSummary(job),
+    ...jobSummary(job, whole),
     unique_key: job.uniqueKey ?? null,
     limit_key: job.limitKey ?? null,
     lease_ends_at: maybeTimeOf(job.leaseEndsAt),
@@ -97,10 +101,9 @@ export function jobDocument(job: JobView, whole: boolean): JobDocument {
       started_at: timeOf(startedAt),
       ended_at: timeOf(endedAt),
       outcome,
-      error: error ?? null,
+      error: tells(job, whole) ? (error ?? null) : null,
     })),
     payload: whole ? toJsonValue(job.payload) : null,
-    // Of what JSON.parse() says, a piece of the payload is part.
     payload_error: whole ? (job.payloadError ?? null) : null,
     progress: whole ? toJsonValue(job.progress) : null,
     result: whole ? toJsonValue(job.result) : null,

@@ -19,9 +19,14 @@ const BackendDocument = document('JobBackend', {
   durable: Type.Boolean({ description: 'Whether jobs survive the process' }),
   shared: Type.Boolean({ description: 'Whether other processes share them' }),
   status: oneOf(['up', 'degraded', 'down']),
-  error: nullable(Type.String(), 'Why it cannot be used just now'),
+  error: nullable(Type.String(), 'Why it cannot be used just now; for operators only'),
 });
 export type BackendDocument = Static<typeof BackendDocument>;
+
+/** Why a backend cannot be reached names its hosts. */
+export function backendFor(access: Access, backend: BackendDocument | null): BackendDocument | null {
+  return access === 'operator' || backend === null ? backend : { ...backend, error: null };
+}
 
 /** Everything at one glance. */
 export const OverviewDocument = document('Overview', {

@@ -32,15 +32,24 @@ export const ErrorDocument = document('WorkError', {
 });
 export type ErrorDocument = Static<typeof ErrorDocument>;
 
-/** `withStack`: stacks are for operators. */
+/** Errors whose messages quote payloads, or name hosts. */
+const forOperators: ReadonlySet<string | undefined> = new Set([
+  'JOB_PAYLOAD_INVALID',
+  'JOB_BACKEND_UNAVAILABLE',
+]);
+
+/** `withStack`: stacks are for operators, and so is what some messages say. */
 export function errorDocument(error: ErrorInfo | undefined, withStack: boolean): ErrorDocument | null {
   if (error === undefined) return null;
-  const { name, message, code, stack } = error;
+  const { name, code, stack } = error;
   const causes: string[] = [];
   for (let { cause } = error; cause !== undefined; cause = cause.cause) causes.push(cause.message);
+  if (!withStack && forOperators.has(code)) {
+    return { name, message: 'What it says is for operators.', code: code! };
+  }
   return {
     name,
-    message,
+    message: error.message,
     ...(code !== undefined && { code }),
     ...(withStack && stack !== undefined && { stack }),
     ...(causes.length > 0 && { causes }),

@@ -87,7 +87,8 @@ function goJobOf(job: StoredJob, whole: boolean): Static<typeof GoJob> {
     enqueued_at: timeOf(job.dueAt),
     payload: whole && job.payload !== undefined ? Buffer.from(job.payload).toString('base64') : null,
     retries: job.failures,
-    last_error: job.lastError ?? '',
+    // Of what is said of a payload that cannot be read, a piece of it is part.
+    last_error: whole || job.cause !== 'invalid' ? (job.lastError ?? '') : '',
   };
 }
 

@@ -115,9 +115,10 @@ export const jobQueueOperations: readonly Operation[] = [
       }),
     },
     answers: { 200: { description: 'The page', schema: JobPageDocument }, 404: unknownQueue },
-    async run(app, { path, query }) {
+    async run(app, { path, query }, { access }) {
+      const seesAll = app.seesAll(access);
       const { jobs, cursor } = await app.queue(path.queue).list(query);
-      return { body: { jobs: jobs.map(jobSummary), cursor: cursor ?? null } };
+      return { body: { jobs: jobs.map((job) => jobSummary(job, seesAll)), cursor: cursor ?? null } };
     },
   }),
 ];

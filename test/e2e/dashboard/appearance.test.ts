@@ -66,7 +66,7 @@ it.each([
     expect(await findings(page)).toEqual([]);
     expect(complaints.filter((text) => !text.includes('ERR_'))).toEqual([]);
   },
-  60_000,
+  120_000,
 );
 
 it('can be told to be light or dark, and remembers', async () => {

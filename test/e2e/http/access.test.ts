@@ -8,7 +8,7 @@ import {
   type TaskQueue,
 } from 'nestjs-worker';
 import type { WorkerHttpModuleOptions } from 'nestjs-worker/http';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { CommandDocument } from '../../../lib/http/documents/command.js';
 import { nestPath } from '../../../lib/http/routes.js';
 import type { Operation } from '../../../lib/http/operation.js';
@@ -17,6 +17,7 @@ import {
   asOperator,
   asViewer,
   bootOperated,
+  breakableBackend,
   guarded,
   type HttpClient,
   operatedApp,
@@ -256,6 +257,42 @@ describe.each(platforms)('What viewers do not see, on %s', (platform) => {
     const viewer = await client.as(asViewer).get<Json>('/jobs/garbled');
     expect([viewer.status, viewer.body['payload_error']]).toEqual([200, null]);
     expect(viewer.text).not.toContain('secret');
+  });
+
+  it('is what a handler was told of such a payload, in whatever way that is shown', async () => {
+    const backend = new MemoryJobBackend();
+    const client = await boot({}, platform, operatedApp(guarded, { backend }));
+    const payload = new TextEncoder().encode('secret');
+    await backend.enqueue([
+      { id: 'garbled', queue: 'mails', name: '', payload, due: { inMs: 0 }, priority: 0 },
+    ]);
+    await vi.waitUntil(async () => (await client.queue('mails').get('garbled'))?.state === 'dead');
+    const places = [
+      '/jobs/garbled',
+      '/queues/mails/jobs?state=dead',
+      '/queues/mails',
+      '/queues',
+      '/overview',
+      '/jobs?namespace=work&job_id=garbled',
+    ];
+    const seen = await Promise.all(places.map((path) => client.as(asViewer).get(path)));
+    expect(seen.map(({ status }) => status)).toEqual(places.map(() => 200));
+    for (const { text } of seen) expect(text).not.toContain('secret');
+    const operator = await client.get<Json>('/jobs/garbled');
+    expect(operator.body['last_error']).toContain('"secret"');
+  });
+
+  it('is where the backend is', async () => {
+    const state = breakableBackend();
+    const client = await boot({}, platform, operatedApp(guarded, { backend: state.backend }));
+    state.broken = true;
+    await vi.waitUntil(async () => {
+      await client.post('/queues/mails/pause');
+      return (await client.get('/overview')).text.includes('redis.internal');
+    });
+    for (const path of ['/overview', '/queues', '/queues/mails']) {
+      expect((await client.as(asViewer).get(path)).text).not.toContain('redis.internal');
+    }
   });
 });
 
