@@ -22,6 +22,7 @@ export const httpErrorCodes = {
   REQUEST_MALFORMED:
     'the request cannot be read: its body is not JSON, or its path is not encoded as it should be',
   REQUEST_INVALID: 'a parameter or a field of the body is not what it should be; `issues` says which',
+  REQUEST_REFUSED: 'the app has refused it for what the status says, such as 429 for too many requests',
   ROUTE_NOT_FOUND: 'there is nothing at this path, or not with this method',
   TASK_QUEUE_NOT_FOUND: 'no task queue of that name is in this app',
   UNAUTHENTICATED: 'the guards want to know who the caller is',
@@ -128,10 +129,12 @@ function problemOfStatus(thrown: unknown): Problem | undefined {
       return new Problem(413, 'BODY_TOO_LARGE', 'The body is too long.');
     case 415:
       return new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'Send the body as application/json.');
-    default: {
+    case 400: {
       const what = typeof message === 'string' && type !== undefined ? `: ${message}` : '';
-      return new Problem(number, 'REQUEST_MALFORMED', `The request cannot be read${what}.`);
+      return new Problem(400, 'REQUEST_MALFORMED', `The request cannot be read${what}.`);
     }
+    default:
+      return new Problem(number, 'REQUEST_REFUSED', 'The app has refused the request; the status says why.');
   }
 }
 

@@ -107,11 +107,11 @@ describe('problemOf', () => {
     [new UnauthorizedException('secret reason'), 401, 'UNAUTHENTICATED'],
     [new ForbiddenException('secret reason'), 403, 'FORBIDDEN'],
     [new BadRequestException('secret reason'), 400, 'REQUEST_MALFORMED'],
-    [new HttpException('secret reason', 429), 429, 'REQUEST_MALFORMED'],
+    [new HttpException('secret reason', 429), 429, 'REQUEST_REFUSED'],
     [{ status: 413, type: 'entity.too.large' }, 413, 'BODY_TOO_LARGE'],
     [{ statusCode: 415, code: 'FST_ERR_CTP_INVALID_MEDIA_TYPE' }, 415, 'MEDIA_TYPE_UNSUPPORTED'],
     [{ statusCode: 404 }, 404, 'ROUTE_NOT_FOUND'],
-    [{ statusCode: 414 }, 414, 'REQUEST_MALFORMED'],
+    [{ statusCode: 414 }, 414, 'REQUEST_REFUSED'],
   ])('takes %o for %d %s', (thrown, status, code) => {
     const problem = problemOf(thrown);
     expect([problem?.status, problem?.code]).toEqual([status, code]);
