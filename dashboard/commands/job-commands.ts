@@ -35,7 +35,7 @@ export function redriveCommand(api: Api, queue: string, dead: number): Command {
     target: `queue ${queue}`,
     label: 'Retry all dead',
     question: `Retry ${pluralText(dead, 'dead job')} of queue “${queue}”?`,
-    explanation: 'All jobs that are dead by now become due at once, each with all its attempts before it.',
+    explanation: 'All jobs that are dead now become due at once, each with all its attempts before it.',
     destructive: false,
     doing: `Retrying the dead jobs of queue “${queue}” …`,
     done: (answer) => `${pluralText(retriedIn(answer), 'job')} of queue “${queue}” will be run again.`,
@@ -73,7 +73,7 @@ export function cancelCommand(api: Api, { queue, id }: JobOfQueue): Command {
     label: 'Cancel',
     question: `Cancel job “${id}” of queue “${queue}”?`,
     explanation:
-      'It will not be run any more. If it runs by now, its handler is told to end, and what it ends with is dropped.',
+      'It will not be run any more. If it is running, its handler is told to end, and what it ends with is dropped.',
     destructive: true,
     doing: `Cancelling job “${id}” …`,
     done: () => `Job “${id}” is cancelled.`,
@@ -87,7 +87,7 @@ export function deleteCommand(api: Api, { queue, id }: JobOfQueue): Command {
     label: 'Delete',
     question: `Delete job “${id}” of queue “${queue}”?`,
     explanation:
-      'It is removed for good, with its payload and its history. If it runs by now, its handler is told to end.',
+      'It is removed for good, with its payload and its history. If it is running, its handler is told to end.',
     destructive: true,
     doing: `Deleting job “${id}” …`,
     done: () => `Job “${id}” is deleted.`,

@@ -48,7 +48,7 @@ export function JobQueuePage({ name }: { name: string }): JSX.Element {
   const { document, error, replace } = useDocument<JobQueueDocument>(
     (signal) => api.get(pathTo('queues/{}', name), signal),
     summary,
-    3_000,
+    1_000,
   );
   const now: JobQueueSummary | undefined = summary ?? document;
   return (
@@ -97,7 +97,7 @@ function Glance({ queue }: { queue: JobQueueSummary }): JSX.Element {
       <StateLinks queue={queue.name} levels={queue.levels} />
       <Facts>
         <Fact name="Oldest ready job has waited">{age === 0 ? nothing : durationText(age)}</Fact>
-        <Fact name="Completed this minute">
+        <Fact name="This minute">
           <MinuteText minute={queue.minute} />
         </Fact>
         {queue.consumer === null ? (

@@ -43,8 +43,8 @@ export function MinuteText({ minute }: { minute: JobQueueSummary['minute'] }): J
     () => (now: number) => {
       const current = currentMinute(minute, now);
       if (current === undefined) return nothing;
-      const failed = current.failed === 0 ? '' : ` (${countText(current.failed)} failed)`;
-      return `${countText(current.completed)}${failed}`;
+      const failed = current.failed === 0 ? '' : `, ${countText(current.failed)} failed attempts`;
+      return `${countText(current.completed)} completed${failed}`;
     },
     [minute],
   );

@@ -58,10 +58,10 @@ export function plotOptions(frame: PlotFrame): uPlot.Options {
       },
       {
         ...axis,
-        size: 56,
+        size: 76,
         space: 28,
         values: (_plot, splits) => splits.map(valueText),
-        ...(whole && { incrs: wholeSteps }),
+        incrs: whole ? wholeSteps : timeSteps,
       },
     ],
     series: [
@@ -71,6 +71,12 @@ export function plotOptions(frame: PlotFrame): uPlot.Options {
     hooks: { setCursor: [(plot) => onPoint(plot.cursor.idx ?? null)] },
   };
 }
+
+/** Seconds, minutes, hours and days that people count in. */
+const timeSteps = [
+  0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400,
+  604_800,
+];
 
 const wholeSteps = Array.from({ length: 12 }, (_, power) =>
   [1, 2, 5].map((step) => step * 10 ** power),

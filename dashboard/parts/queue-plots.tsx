@@ -43,14 +43,14 @@ export function QueuePlots({ queue, live }: QueuePlotsProps): JSX.Element {
   return (
     <div class="plots">
       <Plot
-        title="Ended per minute"
+        title="Per minute"
         times={throughput.times}
         range={hour}
         whole
         valueText={wholeText}
         series={[
-          { label: 'completed', colour: 'accent', drawn: 'bars', values: throughput.completed },
-          { label: 'failed', colour: 'bad', drawn: 'line', values: throughput.failed },
+          { label: 'jobs completed', colour: 'accent', drawn: 'bars', values: throughput.completed },
+          { label: 'attempts failed', colour: 'bad', drawn: 'line', values: throughput.failed },
         ]}
       />
       <Plot

@@ -25,7 +25,8 @@ import { operationOf } from './routes.js';
 /** Lets through whom the guards of the module let through, and knows what they may do. */
 @Injectable()
 export class AccessGuard implements CanActivate, OnModuleInit {
-  #guards: readonly CanActivate[] = [];
+  /** `undefined`: nobody has made them, and nobody gets in. */
+  #guards: readonly CanActivate[] | undefined;
   #readOnlyGuards: readonly CanActivate[] | undefined;
 
   constructor(
@@ -62,6 +63,7 @@ export class AccessGuard implements CanActivate, OnModuleInit {
 
   /** Throws what the guards throw, or `ForbiddenException`. */
   async #accessOf(context: ExecutionContext, { access }: Operation): Promise<Access> {
+    if (this.#guards === undefined) throw new Error('The guards of WorkerHttpModule have not been made');
     try {
       await passAll(this.#guards, context);
       return 'operator';

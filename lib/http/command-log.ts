@@ -1,4 +1,5 @@
 import { v7 as uuid } from 'uuid';
+import type { LogFields } from '../execution/index.js';
 import type { Pool } from '../pool/index.js';
 import type { HttpCommand } from './documents/command.js';
 import { timeOf } from './documents/parts.js';
@@ -47,13 +48,17 @@ export class CommandLog {
       code,
     });
     this.#commands.push(entry);
-    if (this.#commands.length > kept) this.#commands.shift();
+    if (this.#commands.length > kept) {
+      // Whoever is not let in does not push out what was done.
+      const refusal = this.#commands.findIndex((one) => one.status === 401 || one.status === 403);
+      this.#commands.splice(Math.max(0, refusal), 1);
+    }
     const what = Object.entries(target).map(([kind, name]) => ` ${kind} ${JSON.stringify(name)}`);
     const refused = code === null ? '' : ` was refused (${code})`;
     this.#pool.say(
       code === null ? 'log' : 'warn',
-      `Command ${command}${what.join(',')} by ${by ?? 'somebody unnamed'}${refused}`,
-      { command, target, by, status },
+      `Command ${command}${what.join(',')} by ${by === null ? 'somebody unnamed' : JSON.stringify(by)}${refused}`,
+      fieldsOf(entry),
     );
     for (const listener of this.#listeners) listener(entry);
     void this.#tell(entry);
@@ -72,4 +77,17 @@ export class CommandLog {
       this.#pool.report('onCommand of WorkerHttpModule', error);
     }
   }
+}
+
+/** For the log: flat, under the names that other lines have. */
+function fieldsOf({ command, target, by, status, code }: HttpCommand): LogFields {
+  const { job, ...others } = target;
+  return {
+    command,
+    ...others,
+    ...(job !== undefined && { jobID: job }),
+    ...(by !== null && { by }),
+    status,
+    ...(code !== null && { code }),
+  };
 }

@@ -1,8 +1,9 @@
+import { isWorkError } from '../errors/index.js';
 import type { Pool } from '../pool/index.js';
 import { HttpApp } from './http-app.js';
 import type { ResolvedHttpOptions } from './http-options.js';
 import type { Answer, Caller, Operation, Stream } from './operation.js';
-import { internalProblem, type Problem, problemOf, unavailableProblem } from './problem.js';
+import { internalProblem, Problem, problemOf, unavailableProblem } from './problem.js';
 import { readUnparsedBody } from './read-body.js';
 import { type RawRequest, readRequest } from './read-request.js';
 
@@ -49,10 +50,18 @@ export class HttpApi {
       if (!('stream' in answer)) this.note(operation, request, caller.name, answer);
       return answer;
     } catch (error) {
-      const problem = this.problem(error);
+      const problem = this.#problemOfRun(error);
       this.note(operation, request, caller.name, problem);
       throw problem;
     }
+  }
+
+  /** What a handler's own code throws is not the caller's doing, whatever status it has: it may be that of another service. */
+  #problemOfRun(error: unknown): Problem {
+    const isNest = typeof (Object(error) as { getStatus?: unknown }).getStatus === 'function';
+    if (isNest || error instanceof Problem || isWorkError(error) || error === this.app.jobs.connection?.error)
+      return this.problem(error);
+    return this.#fault(error);
   }
 
   async #withBody({ body: schema }: Operation, request: RawRequest): Promise<RawRequest> {
@@ -65,8 +74,11 @@ export class HttpApi {
   problem(thrown: unknown): Problem {
     if (thrown !== undefined && thrown === this.app.jobs.connection?.error) return unavailableProblem;
     const problem = problemOf(thrown);
-    if (problem !== undefined) return problem;
-    this.pool.say('error', 'The HTTP API of nestjs-worker failed to answer a request', { err: thrown });
+    return problem ?? this.#fault(thrown);
+  }
+
+  #fault(error: unknown): Problem {
+    this.pool.say('error', 'The HTTP API of nestjs-worker failed to answer a request', { err: error });
     return internalProblem;
   }
 
@@ -83,8 +95,9 @@ export class HttpApi {
   }
 }
 
-function targetOf({ params, query }: RawRequest): Record<string, string> {
-  const given = { ...Object(query), ...Object(params) } as Readonly<Record<string, unknown>>;
+function targetOf({ params, query, body }: RawRequest): Record<string, string> {
+  const { id, queue_id } = Object(body) as Readonly<Record<string, unknown>>;
+  const given = { id, queue_id, ...Object(query), ...Object(params) } as Readonly<Record<string, unknown>>;
   return Object.fromEntries(
     Object.entries(kinds).flatMap(([parameter, kind]): [string, string][] => {
       const value = given[parameter];

@@ -72,6 +72,7 @@ export class LiveFeed {
   /** Between the first reader and the last: who was looking around when they left does not go on for others. */
   #watch = {};
   #ticks = 0;
+  #isCounting = false;
   #off: (() => void)[] = [];
   #overview: Promise<OverviewDocument> | undefined;
   #closed = false;
@@ -86,6 +87,8 @@ export class LiveFeed {
 
   /** Tells `response` from now on, until it is closed. */
   add(response: ServerResponse, access: Access): void {
+    // Who has left while the guards looked will not say so again.
+    if (response.destroyed) return;
     if (this.#closed) return void response.end();
     const reader: Reader = { response, access, heldSince: this.#now(), hasMissed: false };
     this.#readers.add(reader);
@@ -118,7 +121,7 @@ export class LiveFeed {
   }
 
   #wait(watch: object): void {
-    this.#cancelTick = this.#setTimer(() => void this.#tick(watch), tickMs);
+    this.#cancelTick = this.#setTimer(() => this.#tick(watch), tickMs);
   }
 
   #remove(reader: Reader): void {
@@ -140,19 +143,35 @@ export class LiveFeed {
     this.#tell({ workers: changed.map((name) => workerSummary(workers.execution(name))) });
   }
 
-  async #tick(watch: object): Promise<void> {
+  #tick(watch: object): void {
     this.#ticks++;
     try {
-      const withCounts = this.#ticks % ticksPerCount === 0;
-      const views = withCounts ? await this.#app.views() : undefined;
-      const change = this.#lookAround(views);
-      if (Object.keys(change).length > 0) this.#tell(change);
-      else if (this.#ticks % ticksPerHeartbeat === 0) this.#send(': still here\n\n');
+      // The backend may take its time, for which nothing else is to wait.
+      if (this.#ticks % ticksPerCount === 0 && !this.#isCounting) void this.#count(watch);
+      this.#tellIfAny(this.#lookAround(undefined));
+      if (this.#ticks % ticksPerHeartbeat === 0) this.#send(': still here\n\n');
       this.#dropTheGone();
     } catch (error) {
       this.#app.pool.report('telling the dashboard what has changed', error);
     }
     if (this.#readers.size > 0 && watch === this.#watch) this.#wait(watch);
+  }
+
+  async #count(watch: object): Promise<void> {
+    this.#isCounting = true;
+    try {
+      const views = await this.#app.views();
+      // To those who have come meanwhile, what is told is told by their own look around.
+      if (this.#readers.size > 0 && watch === this.#watch) this.#tellIfAny(this.#lookAround(views));
+    } catch (error) {
+      this.#app.pool.report('telling the dashboard what has changed', error);
+    } finally {
+      this.#isCounting = false;
+    }
+  }
+
+  #tellIfAny(change: Omit<ChangeDocument, 'now'>): void {
+    if (Object.keys(change).length > 0) this.#tell(change);
   }
 
   #lookAround(views: readonly QueueView[] | undefined): Omit<ChangeDocument, 'now'> {
@@ -187,6 +206,8 @@ export class LiveFeed {
   }
 
   #tellCommand(command: HttpCommand): void {
+    // Whoever is not even known may try as often as they like.
+    if (command.status === 401) return;
     const text = eventText('command', command);
     for (const reader of this.#readers) {
       if (reader.access === 'operator') this.#write(reader, text);
@@ -244,8 +265,12 @@ export class LiveFeed {
   }
 
   #dropTheGone(): void {
-    for (const { response, heldSince } of this.#readers) {
-      if (heldSince !== undefined && this.#now() - heldSince > patienceMs) response.destroy();
+    for (const reader of this.#readers) {
+      const { response, heldSince } = reader;
+      const isLate = heldSince !== undefined && this.#now() - heldSince > patienceMs;
+      if (!response.destroyed && !isLate) continue;
+      this.#remove(reader);
+      response.destroy();
     }
   }
 

@@ -55,7 +55,10 @@ function readBody(
     .toLowerCase();
   if (type !== 'application/json' && !/^application\/[\w.-]+\+json$/.test(type))
     throw new Problem(415, 'MEDIA_TYPE_UNSUPPORTED', 'Send the body as application/json.');
-  if (body === undefined) throw missing();
+  if (body === undefined) {
+    if (isOptional) return {};
+    throw missing();
+  }
   // Of a body that comes in chunks nobody has said how long it is.
   if (headers['content-length'] === undefined && lengthOf(body) > bodyLimit) throw tooLong(bodyLimit);
   if (Value.Check(schema, body)) return body;
@@ -65,7 +68,9 @@ function readBody(
 /** Express 4 makes up `{}` where nothing was sent. */
 function isEmpty(headers: Headers, body: unknown): boolean {
   if (headers['content-length'] !== undefined) return headers['content-length'] === '0';
-  return !('transfer-encoding' in headers) || (body === undefined && headers['content-type'] === undefined);
+  // Of whatever type it is: what is not JSON is refused.
+  if ('transfer-encoding' in headers) return false;
+  return body === undefined || Object.keys(Object(body) as object).length === 0;
 }
 
 function missing(): Problem {
@@ -107,9 +112,19 @@ function convertedTo({ type }: TSchema, given: unknown): unknown {
 
 function invalid(where: 'path' | 'query' | 'body', schema: TSchema, value: unknown): Problem {
   const issues: Issue[] = [];
-  for (const { path, message } of Value.Errors(schema, value)) {
+  for (const { path, message, schema: wanted } of Value.Errors(schema, value)) {
     if (issues.length === toldIssues) break;
-    issues.push({ path: where + path.replaceAll('/', '.').slice(0, 200), message: `${message}.` });
+    const at = where + path.replaceAll('/', '.').slice(0, 200);
+    // Of one that is missing it is also said that it is not what it should be.
+    if (issues.some((issue) => issue.path === at)) continue;
+    issues.push({ path: at, message: choicesOf(wanted) ?? `${message}.` });
   }
   return new Problem(400, 'REQUEST_INVALID', `The ${where} is not what it should be.`, issues);
+}
+
+/** Where one of some texts is wanted: these. */
+function choicesOf({ anyOf }: TSchema): string | undefined {
+  const choices = (anyOf as readonly TSchema[] | undefined)?.map((one) => one['const'] as unknown);
+  if (choices?.every((one) => typeof one === 'string') !== true) return undefined;
+  return `One of ${choices.map((one) => `'${one}'`).join(', ')} is wanted.`;
 }

@@ -1,14 +1,13 @@
 import type { Operation } from './operation.js';
 
-const operations = new WeakMap<object, Operation>();
-
-/** Remembers what a handler of the controller is for. */
-export function routeTo(handler: object, operation: Operation): void {
-  operations.set(handler, operation);
-}
+/**
+ * In the metadata of a handler: what it is for. Not by the handler itself, since what instruments an app puts functions of its own in
+ * the place of handlers, and takes their metadata along.
+ */
+export const operationKey = 'nestjs-worker:http:operation';
 
 export function operationOf(handler: object): Operation {
-  return operations.get(handler)!;
+  return Reflect.getMetadata(operationKey, handler) as Operation;
 }
 
 /** A path of OpenAPI as Nest writes it. */

@@ -19,7 +19,7 @@ import type { Operation } from './operation.js';
 import { type PlatformRequest, rawRequest, rawResponse } from './platform.js';
 import { ProblemFilter } from './problem.filter.js';
 import { replyWith } from './reply.service.js';
-import { fastifyRouteConfig, type HttpPlace, nestPath, placeInConfig, routeTo } from './routes.js';
+import { fastifyRouteConfig, type HttpPlace, nestPath, operationKey, placeInConfig } from './routes.js';
 
 const methods = { get: RequestMethod.GET, post: RequestMethod.POST, delete: RequestMethod.DELETE } as const;
 
@@ -69,7 +69,7 @@ export function controllerOf(operations: readonly Operation[], place: HttpPlace)
     Req()(prototype, operation.id, 0);
     Res()(prototype, operation.id, 1);
     SetMetadata(fastifyRouteConfig, { [placeInConfig]: place })(prototype, operation.id, descriptor);
-    routeTo(handler!, operation);
+    SetMetadata(operationKey, operation)(prototype, operation.id, descriptor);
   }
   Inject(HTTP_API)(WorkerHttpController, undefined, 0);
   Inject(HttpAdapterHost)(WorkerHttpController, undefined, 1);

@@ -77,6 +77,16 @@ export class WorkerHttpModule {
 
   /** @internal Before any route is made. */
   configure(): void {
+    // Nest has made nothing here where something that useFactory injects is made for each request.
+    if ((this.platformErrors as PlatformErrors | undefined) === undefined) {
+      throw new InvalidOptionError({
+        owner: 'WorkerHttpModule.registerAsync()',
+        option: 'inject',
+        given: 'something request-scoped',
+        accepted: 'what is made once',
+        cure: 'Inject nothing that has Scope.REQUEST, or that injects what has.',
+      });
+    }
     this.platformErrors.beforeRoutes();
   }
 

@@ -40,10 +40,16 @@ describe('CommandLog', () => {
       code: 'JOB_NOT_FOUND',
     });
     expect(logger.lines.map(({ level, message }) => [level, message])).toEqual([
-      ['log', 'Command pauseQueue queue "mail" by ann'],
+      ['log', 'Command pauseQueue queue "mail" by "ann"'],
       ['warn', 'Command deleteJob queue "a\\"\\n", job "b" by somebody unnamed was refused (JOB_NOT_FOUND)'],
     ]);
-    expect(logger.lines[1]?.fields).toMatchObject({ command: 'deleteJob', by: null, status: 404 });
+    expect(logger.lines[1]?.fields).toEqual({
+      command: 'deleteJob',
+      queue: 'a"\n',
+      jobID: 'b',
+      status: 404,
+      code: 'JOB_NOT_FOUND',
+    });
   });
 
   it('tells its listeners, until they have had enough', () => {
@@ -81,5 +87,14 @@ describe('CommandLog', () => {
     log.add(pause);
     await expect.poll(() => pool.isolatedErrors).toBe(1);
     expect(logger.messages().join()).toContain('onCommand of WorkerHttpModule');
+  });
+
+  it('keeps what was done, however often somebody is not let in', () => {
+    const { log } = setUp();
+    log.add({ command: 'pauseQueue', target: { queue: 'mail' }, by: 'ann', status: 200, code: null });
+    for (let tries = 0; tries < 500; tries++)
+      log.add({ command: 'deleteJob', target: {}, by: null, status: 401, code: 'UNAUTHENTICATED' });
+    expect(log.commands).toHaveLength(200);
+    expect(log.commands.at(-1)).toMatchObject({ command: 'pauseQueue', by: 'ann' });
   });
 });

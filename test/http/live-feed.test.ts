@@ -174,4 +174,22 @@ describe('LiveFeed', () => {
     expect(viewer.written.at(-1)).toContain('degraded');
     expect(viewer.written.join('')).not.toContain('redis.internal');
   });
+
+  it('has no reader whose connection is gone before it came', async () => {
+    const { feed } = setUp();
+    const gone = Object.assign(new Reader(), { destroyed: true });
+    feed.add(gone as unknown as ServerResponse, 'operator');
+    expect([feed.readers, gone.written]).toEqual([0, []]);
+  });
+
+  it('lets nothing else wait for a backend that does not answer', async () => {
+    const { clock, source, join, hang } = setUp();
+    const reader = await join();
+    hang();
+    await clock.advance('1s');
+    const before = reader.written.length;
+    source.poolDocument = () => ({ status: 'draining', draining: true, isolated_errors: 0 }) as never;
+    await clock.advance('500ms');
+    expect(reader.written.slice(before).join('')).toContain('draining');
+  });
 });

@@ -115,10 +115,21 @@ describe('readRequest', () => {
     ['no length', { headers: {}, body: undefined }],
     ['no length, and a body made up', { headers: {}, body: {} }],
     ['length 0', { headers: { 'content-length': '0', 'content-type': 'application/json' }, body: undefined }],
-    ['chunks of nothing', { headers: { 'transfer-encoding': 'chunked' }, body: undefined }],
+    [
+      'chunks of nothing',
+      {
+        headers: { 'transfer-encoding': 'chunked', 'content-type': 'application/json' },
+        body: undefined,
+      },
+    ],
   ])('knows that there is no body by %s', (_what, parts) => {
     expect(refusal(parts)).toMatchObject({ status: 400, code: 'REQUEST_MALFORMED' });
     expect(read(parts, optional).body).toEqual({});
+  });
+
+  it('refuses chunks of a type that nobody has read, rather than take them for nothing', () => {
+    const parts = { headers: { 'transfer-encoding': 'chunked' }, body: undefined };
+    expect(() => read(parts, optional)).toThrow(expect.objectContaining({ status: 415 }));
   });
 
   it('refuses a body that came in chunks, and is too long or too deep', () => {

@@ -1,6 +1,6 @@
 import { type Static, Type } from '@sinclair/typebox';
 import type { JobView } from '../../jobs/index.js';
-import { count, document, maybeTime, maybeTimeOf, nullable, oneOf, time, timeOf } from './parts.js';
+import { count, document, maybeTime, maybeTimeOf, nullable, oneOf, time, timeOf, toldText } from './parts.js';
 import { toJsonValue } from './json-value.js';
 
 export const jobStates = ['scheduled', 'ready', 'active', 'completed', 'cancelled', 'dead'] as const;
@@ -67,9 +67,6 @@ export const JobPageDocument = document('JobPage', {
   ),
 });
 
-/** Of what is said of a payload that cannot be read, a piece of it is part. */
-const tells = ({ cause }: JobView, whole: boolean): boolean => whole || cause !== 'invalid';
-
 /** `whole`: with what may quote its payload. */
 export function jobSummary(job: JobView, whole: boolean): JobSummary {
   const { id, queue, name, state, priority, failures, deaths } = job;
@@ -85,7 +82,7 @@ export function jobSummary(job: JobView, whole: boolean): JobSummary {
     failures,
     deaths,
     cause: job.cause ?? null,
-    last_error: tells(job, whole) ? (job.lastError ?? null) : null,
+    last_error: toldText(job.lastError, whole),
   };
 }
 
@@ -101,7 +98,7 @@ export function jobDocument(job: JobView, whole: boolean): JobDocument {
       started_at: timeOf(startedAt),
       ended_at: timeOf(endedAt),
       outcome,
-      error: tells(job, whole) ? (error ?? null) : null,
+      error: toldText(error, whole),
     })),
     payload: whole ? toJsonValue(job.payload) : null,
     payload_error: whole ? (job.payloadError ?? null) : null,

@@ -36,16 +36,29 @@ export type ErrorDocument = Static<typeof ErrorDocument>;
 const forOperators: ReadonlySet<string | undefined> = new Set([
   'JOB_PAYLOAD_INVALID',
   'JOB_BACKEND_UNAVAILABLE',
+  'JOB_ENQUEUE_FAILED',
 ]);
+const textForOperators =
+  /\b(?:InvalidPayloadError|JobBackendError|EnqueueError)\b|was refused: its payload|The job backend "/;
+
+/** What was said of an attempt, for whom it is; `null` where it is not, or where nothing was said. */
+export function toldText(text: string | undefined, whole: boolean): string | null {
+  return text === undefined || (!whole && textForOperators.test(text)) ? null : text;
+}
 
 /** `withStack`: stacks are for operators, and so is what some messages say. */
 export function errorDocument(error: ErrorInfo | undefined, withStack: boolean): ErrorDocument | null {
   if (error === undefined) return null;
   const { name, code, stack } = error;
   const causes: string[] = [];
-  for (let { cause } = error; cause !== undefined; cause = cause.cause) causes.push(cause.message);
-  if (!withStack && forOperators.has(code)) {
-    return { name, message: 'What it says is for operators.', code: code! };
+  let isForOperators = forOperators.has(code);
+  for (let { cause } = error; cause !== undefined; cause = cause.cause) {
+    causes.push(cause.message);
+    isForOperators ||= forOperators.has(cause.code);
+  }
+  if (!withStack && isForOperators) {
+    const message = 'Its page tells operators what it says.';
+    return { name, message, ...(code !== undefined && { code }) };
   }
   return {
     name,

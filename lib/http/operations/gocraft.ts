@@ -1,7 +1,7 @@
 import { type Static, Type } from '@sinclair/typebox';
 import { v7 as uuid } from 'uuid';
 import type { JobQueue, StoredJob } from '../../jobs/index.js';
-import { count, document, nullable, oneOf, time, timeOf } from '../documents/parts.js';
+import { count, document, nullable, oneOf, time, timeOf, toldText } from '../documents/parts.js';
 import { jobStates } from '../documents/job.js';
 import { goDurationMs } from '../go-duration.js';
 import type { HttpApp } from '../http-app.js';
@@ -35,15 +35,18 @@ const JobStatusAnswer = document('GoJobStatusAnswer', {
   job: GoJob,
 });
 
-const CreateJobRequest = document('GoCreateJobRequest', {
-  namespace: Type.Optional(Type.String({ ...namespace, description: 'May be a query parameter instead' })),
-  queue_id: Type.Optional(Type.String({ ...queueName, description: 'May be a query parameter instead' })),
-  id: Type.Optional(Type.String({ pattern: `^$|${safeJobId}`, description: 'Of your making; empty: none' })),
-  payload: Type.Optional(nullable(Type.String({ contentEncoding: 'base64' }), 'Its bytes as base64')),
-  delay: Type.Optional(
-    Type.String({ maxLength: 100, description: "How long until it is due: '10s', '1m30s'" }),
-  ),
-});
+const CreateJobRequest = Type.Object(
+  {
+    namespace: Type.Optional(Type.String({ ...namespace, description: 'May be a query parameter instead' })),
+    queue_id: Type.Optional(Type.String({ ...queueName, description: 'May be a query parameter instead' })),
+    id: Type.Optional(nullable(Type.String({ pattern: `^$|${safeJobId}` }), 'Of your making; empty: none')),
+    payload: Type.Optional(nullable(Type.String({ contentEncoding: 'base64' }), 'Its bytes as base64')),
+    delay: Type.Optional(
+      nullable(Type.String({ maxLength: 100 }), "How long until it is due: '10s', '1m30s'"),
+    ),
+  },
+  { $id: 'GoCreateJobRequest' },
+);
 
 const MetricsAnswer = document('GoQueueMetrics', {
   namespace: Type.String(),
@@ -78,6 +81,16 @@ async function storedJob(
   return index === -1 ? undefined : [queues[index]!, answers[index]![0]!];
 }
 
+/** Of one that was just enqueued: it is stored, whether the backend shows it or not. */
+async function seenJob(app: HttpApp, id: string, queue: string): Promise<StoredJob | undefined> {
+  try {
+    const [, job] = (await storedJob(app, id, queue)) ?? (await storedJob(app, id)) ?? [];
+    return job;
+  } catch {
+    return undefined;
+  }
+}
+
 function goJobOf(job: StoredJob, whole: boolean): Static<typeof GoJob> {
   const attemptedAt = job.history.at(-1)?.endedAt ?? job.createdAt;
   return {
@@ -87,8 +100,7 @@ function goJobOf(job: StoredJob, whole: boolean): Static<typeof GoJob> {
     enqueued_at: timeOf(job.dueAt),
     payload: whole && job.payload !== undefined ? Buffer.from(job.payload).toString('base64') : null,
     retries: job.failures,
-    // Of what is said of a payload that cannot be read, a piece of it is part.
-    last_error: whole || job.cause !== 'invalid' ? (job.lastError ?? '') : '',
+    last_error: toldText(job.lastError, whole) ?? '',
   };
 }
 
@@ -122,11 +134,10 @@ export const gocraftOperations: readonly Operation[] = [
       checkNamespace(app, name);
       const queue = app.queue(queue_id);
       const payload = bytesOf(body.payload ?? undefined);
-      const delay = delayOf(body.delay);
-      const id = body.id === undefined || body.id === '' ? uuid() : body.id;
+      const delay = delayOf(body.delay ?? '');
+      const id = body.id === undefined || body.id === null || body.id === '' ? uuid() : body.id;
       const enqueued = await queue.enqueueBytes(payload, { id, delay });
-      const [, job] =
-        (await storedJob(app, enqueued.id, queue_id)) ?? (await storedJob(app, enqueued.id)) ?? [];
+      const job = await seenJob(app, enqueued.id, queue_id);
       const now = timeOf(app.pool.clock.now());
       // It may have completed by now.
       const done = {

@@ -14,9 +14,11 @@ import { queuePath, unknownQueue } from './parameters.js';
 const tag = 'job queues';
 const whole = { description: 'How it stands', schema: JobQueueDocument };
 
-async function answerOf(app: HttpApp, name: string, { access }: Caller): Promise<Answer> {
+/** `isDone`: a command was carried out, whether the backend says how things stand now or not. */
+async function answerOf(app: HttpApp, name: string, { access }: Caller, isDone = false): Promise<Answer> {
   const queue = app.queue(name);
-  const [counts] = await app.counts([queue]);
+  const counted = app.counts([queue]);
+  const [counts] = await (isDone ? counted.catch(() => []) : counted);
   return { body: jobQueueDocument({ queue, counts }, app.samples.of(name), app.seesAll(access)) };
 }
 
@@ -34,7 +36,7 @@ const setPaused = (paused: boolean): Operation =>
     async run(app, { path }, caller) {
       const queue = app.queue(path.queue);
       await (paused ? queue.pause() : queue.resume());
-      return answerOf(app, path.queue, caller);
+      return answerOf(app, path.queue, caller, true);
     },
   });
 

@@ -38,6 +38,15 @@ async function found(app: HttpApp, id: string, queue: string | undefined): Promi
   return job;
 }
 
+/** What a command has made of a job: it is done, whether the backend shows it or not. */
+async function seen(queue: JobQueue, id: string): Promise<JobView | undefined> {
+  try {
+    return await queue.get(id);
+  } catch {
+    return undefined;
+  }
+}
+
 const cannot = (what: string, id: string, state: string): Problem =>
   new Problem(409, 'JOB_STATE_CONFLICT', `Job ${id} cannot be ${what}: it ${state}.`);
 
@@ -71,7 +80,9 @@ const EnqueueRequest = document('EnqueueRequest', {
       {
         key: Type.String({ minLength: 1, maxLength: 1_000 }),
         ttl: Type.Optional(
-          Type.Union([Type.Number({ minimum: 1 }), Type.String({ minLength: 1, maxLength: 100 })]),
+          Type.Union([Type.Number({ minimum: 1 }), Type.String({ minLength: 1, maxLength: 100 })], {
+            description: "How long the key is held at most: milliseconds, or a text such as '10m'",
+          }),
         ),
       },
       { additionalProperties: false, description: 'While a job with that key lives, no other is stored' },
@@ -149,13 +160,13 @@ export const jobOperations: readonly Operation[] = [
     parameters: { path, query },
     answers: { 200: whole, 404: notFound, 409: conflict },
     async run(app, { path: { id }, query: { queue: name } }) {
-      const [queue] = await found(app, id, name);
+      const [queue, before] = await found(app, id, name);
       const [answer] = await queue.retry([id]);
       if (answer === 'active') throw cannot('retried', id, 'is being run');
       if (answer === 'ended') throw cannot('retried', id, 'has ended');
-      const job = await queue.get(id);
-      if (job === undefined) throw unknownJob(id);
-      return { body: jobDocument(job, true) };
+      if (answer === 'unknown') throw unknownJob(id);
+      const job = (await seen(queue, id)) ?? { ...before, state: 'ready' as const };
+      return { body: jobDocument(job, true), target: { queue: queue.name } };
     },
   }),
   operation({
@@ -174,7 +185,8 @@ export const jobOperations: readonly Operation[] = [
       const [answer] = await queue.cancel([id]);
       if (answer === 'ended') throw cannot('cancelled', id, 'has ended');
       if (answer === 'unknown') throw unknownJob(id);
-      return { body: jobDocument((await queue.get(id)) ?? { ...before, state: 'cancelled' }, true) };
+      const job = (await seen(queue, id)) ?? { ...before, state: 'cancelled' as const };
+      return { body: jobDocument(job, true), target: { queue: queue.name } };
     },
   }),
   operation({
@@ -191,7 +203,7 @@ export const jobOperations: readonly Operation[] = [
       const [queue, job] = await found(app, id, name);
       const [answer] = await queue.delete([id]);
       if (answer === 'unknown') throw unknownJob(id);
-      return { body: jobDocument(job, true) };
+      return { body: jobDocument(job, true), target: { queue: queue.name } };
     },
   }),
 ];

@@ -282,6 +282,26 @@ describe.each(platforms)('What viewers do not see, on %s', (platform) => {
     expect(operator.body['last_error']).toContain('"secret"');
   });
 
+  it('is what was said of it before somebody retried it', async () => {
+    const backend = new MemoryJobBackend();
+    const client = await boot({}, platform, operatedApp(guarded, { backend }));
+    const payload = new TextEncoder().encode('secret');
+    await backend.enqueue([
+      { id: 'garbled', queue: 'mails', name: '', payload, due: { inMs: 0 }, priority: 0 },
+    ]);
+    await vi.waitUntil(async () => (await client.queue('mails').get('garbled'))?.state === 'dead');
+    await client.queue('mails').pause();
+    expect((await client.post('/jobs/garbled/retry')).status).toBe(200);
+    expect((await client.get('/jobs/garbled')).text).toContain('secret');
+    for (const path of [
+      '/jobs/garbled',
+      '/queues/mails/jobs?state=ready',
+      '/jobs?namespace=work&job_id=garbled',
+    ]) {
+      expect((await client.as(asViewer).get(path)).text).not.toContain('secret');
+    }
+  });
+
   it('is where the backend is', async () => {
     const state = breakableBackend();
     const client = await boot({}, platform, operatedApp(guarded, { backend: state.backend }));
@@ -390,7 +410,7 @@ describe.each(platforms)('The audit, on %s', (platform) => {
       },
       {
         command: 'enqueueJob',
-        target: { queue: 'idle' },
+        target: { queue: 'idle', job: '***' },
         by: 'operator',
         status: 400,
         code: 'REQUEST_INVALID',
@@ -402,9 +422,16 @@ describe.each(platforms)('The audit, on %s', (platform) => {
     const lines = logger.lines.filter(({ message }) => message.startsWith('Command '));
     expect(lines.map(({ level }) => level)).toEqual(['log', 'warn', 'warn', 'warn', 'log', 'warn', 'log']);
     expect(lines.map(({ fields }) => fields)).toMatchObject(
-      expected.map(({ command, target, by, status }) => ({ command, target, by, status })),
+      expected.map(({ command, target: { job, ...target }, by, status }) =>
+        Object.assign(
+          { command, status },
+          target,
+          job !== undefined && { jobID: job },
+          by !== null && { by },
+        ),
+      ),
     );
-    expect(lines[0]!.message).toBe('Command restartWorker worker "steady" by operator');
+    expect(lines[0]!.message).toBe('Command restartWorker worker "steady" by "operator"');
     expect(lines[3]!.message).toContain('by somebody unnamed was refused (UNAUTHENTICATED)');
   });
 

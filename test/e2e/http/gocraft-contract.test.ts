@@ -131,13 +131,19 @@ describe.each(platforms)('The contract of gocraft/work, on %s', (platform) => {
       '/jobs',
       JSON.stringify({ namespace: 'work', queue_id: 'idle', id: 'x'.repeat(201) }),
     ],
-    ['an unknown field', 'POST', '/jobs', '{"namespace":"work","queue_id":"idle","retries":7}'],
   ])('answers 400 to %s (%s %s)', async (_what, method, path, body) => {
     const client = await boot(platform);
     const reply = await client.ask(method, path, body);
     expect(reply.status).toBe(400);
     expect(reply.body).toMatchObject({ error: expect.any(String), code: expect.stringMatching(/^REQUEST_/) });
     expect(await metricsOf(client, 'idle')).toMatchObject({ total: 0 });
+  });
+
+  it('takes nothing for what is null, and leaves out what it does not know, as a program in Go does', async () => {
+    const client = await boot(platform);
+    const body = { namespace: 'work', queue_id: 'idle', id: null, payload: null, delay: null, retries: 7 };
+    expect((await client.post('/jobs', body)).status).toBe(200);
+    expect(await metricsOf(client, 'idle')).toMatchObject({ total: 1 });
   });
 
   it('W10: an unknown job is not found, and was not completed', async () => {

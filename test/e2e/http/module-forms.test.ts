@@ -1,3 +1,4 @@
+import { RouterExecutionContext } from '@nestjs/core/router/router-execution-context.js';
 import {
   type CallHandler,
   type CanActivate,
@@ -17,7 +18,7 @@ import { ExpressAdapter } from '@nestjs/platform-express';
 import { FastifyAdapter } from '@nestjs/platform-fastify';
 import { WorkerHttpModule, type WorkerHttpModuleOptions } from 'nestjs-worker/http';
 import { map, type Observable, of } from 'rxjs';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import {
   asOperator,
   asViewer,
@@ -487,6 +488,27 @@ describe.each(platforms)('On %s', (platform) => {
     expect((await client.get('/overview')).body).toHaveProperty('workers');
     expect((await client.get('/nothing')).body).toHaveProperty('code', 'ROUTE_NOT_FOUND');
     expect((await client.get('')).text).toMatch(/^<!doctype html>/);
+  });
+
+  it('what instruments handlers, and passes on their metadata alone, does not keep it from answering', async () => {
+    type Create = (instance: object, callback: Handler, ...rest: unknown[]) => unknown;
+    type Handler = (this: unknown, ...args: unknown[]) => unknown;
+    const { prototype } = RouterExecutionContext as unknown as { readonly prototype: { create: Create } };
+    const original = prototype.create;
+    const create = vi.spyOn(prototype, 'create').mockImplementation(function (this: unknown, ...given) {
+      const [instance, callback, ...rest] = given;
+      const wrapped: Handler = function (...args) {
+        return callback.apply(this, args);
+      };
+      for (const key of Reflect.getMetadataKeys(callback))
+        Reflect.defineMetadata(key, Reflect.getMetadata(key, callback), wrapped);
+      return original.call(this as never, instance, wrapped, ...rest);
+    });
+    onTestFinished(() => create.mockRestore());
+    const client = await bootOperated(operatedApp(guarded), platform);
+    expect((await client.get('/overview')).status).toBe(200);
+    expect((await client.as({}).get('/overview')).status).toBe(401);
+    expect(create).toHaveBeenCalled();
   });
 
   it('a guard of the whole app runs, too, and its refusal has our form', async () => {
