@@ -5,6 +5,7 @@ import {
   type JobContext,
   JobHandler,
   JobsModule,
+  MemoryJobBackend,
   TaskQueueModule,
   Worker,
   type WorkerContext,
@@ -665,6 +666,55 @@ describe.each(platforms)('Where the backend is gone, on %s', (platform) => {
     const enqueued = await client.post('/queues/idle/jobs', {});
     expect(enqueued.status).toBe(503);
     expect(enqueued.text).not.toMatch(untold);
+  });
+});
+
+describe.each(platforms)('A command that was carried out, on %s', (platform) => {
+  it('says so, whatever can be seen of it afterwards', async () => {
+    const backend = new MemoryJobBackend();
+    const client = await bootOperated(operatedApp(guarded, { backend }), platform);
+    await client.post('/queues/idle/jobs', { id: 'later', delay: '1h' });
+    const counts = vi.spyOn(backend, 'counts').mockRejectedValue(new Error('too late'));
+    expect(await client.post('/queues/idle/pause')).toMatchObject({ status: 200, body: { levels: null } });
+    counts.mockRestore();
+    expect((await client.get('/queues/idle')).body).toMatchObject({ paused: true });
+
+    const get = vi.spyOn(backend, 'get').mockRejectedValue(new Error('too late'));
+    const created = await client.post<{ job: { id: string } }>('/jobs', {
+      namespace: 'work',
+      queue_id: 'idle',
+    });
+    expect(created.status).toBe(200);
+    get.mockRestore();
+    expect(await stateOf(client, created.body.job.id)).toBe('ready');
+
+    const real = backend.get.bind(backend);
+    for (const [verb, state] of [
+      ['retry', 'ready'],
+      ['cancel', 'cancelled'],
+    ]) {
+      const once = vi.spyOn(backend, 'get').mockImplementationOnce(real);
+      once.mockRejectedValue(new Error('too late'));
+      expect(await client.post(`/jobs/later/${verb}?queue=idle`)).toMatchObject({
+        status: 200,
+        body: { state },
+      });
+      once.mockRestore();
+      expect(await stateOf(client, 'later')).toBe(state);
+    }
+    const { commands } = (await client.get<{ commands: readonly Json[] }>('/commands')).body;
+    expect(commands.map(({ code }) => code)).toEqual(commands.map(() => null));
+  });
+
+  it('whose own code fails is our fault, whatever status the error has', async () => {
+    const logger = new RecordingLogger();
+    const failing = { enqueue: () => Promise.reject(Object.assign(new Error('elsewhere'), { status: 401 })) };
+    const imports = [JobsModule.registerQueue({ name: 'taxed', middlewares: [failing] })];
+    const client = await bootOperated(operatedApp(guarded, { logger }, { imports }), platform);
+    const reply = await client.post('/queues/taxed/jobs', {});
+    expect(reply).toEqual(problem(500, 'INTERNAL'));
+    expect(reply.text).not.toContain('elsewhere');
+    expect(logger.lines.filter(({ message }) => message.startsWith('The HTTP API'))).toHaveLength(1);
   });
 });
 

@@ -490,6 +490,22 @@ describe.each(platforms)('On %s', (platform) => {
     expect((await client.get('')).text).toMatch(/^<!doctype html>/);
   });
 
+  it('options that are made of something request-scoped stop the boot, since nobody would guard it', async () => {
+    @Injectable({ scope: Scope.REQUEST })
+    class PerRequest {}
+    const exporting = moduleNamed('Exporting', { providers: [PerRequest], exports: [PerRequest] });
+    const http = WorkerHttpModule.registerAsync({
+      imports: [exporting],
+      inject: [PerRequest],
+      useFactory: () => guarded,
+    });
+    const app = await createApp({ imports: [http] }, platform);
+    await expect(app.init()).rejects.toMatchObject({
+      code: 'INVALID_OPTION',
+      message: expect.stringContaining('request-scoped'),
+    });
+  });
+
   it('what instruments handlers, and passes on their metadata alone, does not keep it from answering', async () => {
     type Create = (instance: object, callback: Handler, ...rest: unknown[]) => unknown;
     type Handler = (this: unknown, ...args: unknown[]) => unknown;
