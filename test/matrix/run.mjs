@@ -96,10 +96,10 @@ function prepareNest11() {
 
 /**
  * Tests in whose words Nest comes up, and those of a whole application: the rest is the same with any version of it, and so are
- * the page that a browser shows, what a Prometheus makes of metrics, and what becomes of requests made at random.
+ * the page that a browser shows, what Redis and a Prometheus do, and what becomes of requests made at random.
  */
 function filesWithNest(folder) {
-  const elsewhere = /^(?:package|e2e.(?:dashboard|prometheus|http.fuzz))/;
+  const elsewhere = /^(?:package|integrations.redis|e2e.(?:dashboard|prometheus|sample-app-jobs|http.fuzz))/;
   const inTest = (name) => join('test', name);
   return readdirSync(join(folder, 'test'), { recursive: true })
     .filter((name) => name.endsWith('.test.ts') && !elsewhere.test(name))
