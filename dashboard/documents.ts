@@ -20,6 +20,7 @@ export type {
 } from '../lib/http/documents/overview.js';
 export type { ErrorDocument } from '../lib/http/documents/parts.js';
 export type { ProblemDocument } from '../lib/http/documents/problem.js';
+export type { RunningDocument } from '../lib/http/documents/running.js';
 export type { TaskQueueDocument, TaskQueueSummary } from '../lib/http/documents/task-queue.js';
 export type { WorkerDocument, WorkerSummary } from '../lib/http/documents/worker.js';
 

@@ -1,7 +1,7 @@
 import type { JSX } from 'preact';
 import { useApp } from '../app.js';
 import { pauseCommand, redriveCommand, resumeCommand } from '../commands/job-commands.js';
-import type { JobQueueDocument, JobQueueSummary } from '../documents.js';
+import type { JobQueueDocument, JobQueueSummary, RunningDocument } from '../documents.js';
 import { countText, durationText, nothing } from '../format.js';
 import { useDocument, useLive } from '../hooks.js';
 import { pathTo } from '../net/api.js';
@@ -11,13 +11,14 @@ import { Fact, Facts, Section } from '../parts/facts.js';
 import { type Column, List } from '../parts/list.js';
 import { Failure, Loading } from '../parts/notice.js';
 import { QueuePlots } from '../parts/queue-plots.js';
+import { runningColumns } from '../parts/running-columns.js';
 import { StateLinks } from '../parts/state-links.js';
 import { Timeline } from '../parts/timeline.js';
 import { hrefOf } from '../routes.js';
 import { JobQueueStates, MinuteText } from './job-queues-page.js';
 import { Page } from './page.js';
 
-type RunningJob = JobQueueDocument['jobs'][number] & { readonly queue: string };
+type RunningJob = RunningDocument & { readonly queue: string };
 
 const jobColumns: readonly Column<RunningJob>[] = [
   {
@@ -31,14 +32,7 @@ const jobColumns: readonly Column<RunningJob>[] = [
     ),
   },
   { key: 'handler', label: 'Handler', cell: ({ name }) => name || nothing },
-  { key: 'state', label: 'Status', cell: ({ status }) => status },
-  { key: 'attempt', label: 'Attempt', numeric: true, cell: ({ attempt }) => countText(attempt) },
-  {
-    key: 'running',
-    label: 'Running for',
-    numeric: true,
-    cell: ({ running_seconds }) => durationText(running_seconds),
-  },
+  ...runningColumns,
 ];
 
 /** Give it a key that is the name. */

@@ -1,6 +1,6 @@
 import type { JSX } from 'preact';
 import { useApp } from '../app.js';
-import type { TaskQueueDocument } from '../documents.js';
+import type { RunningDocument, TaskQueueDocument } from '../documents.js';
 import { countText, durationText, limitText, nothing } from '../format.js';
 import { useDocument, useLive } from '../hooks.js';
 import { pathTo } from '../net/api.js';
@@ -8,23 +8,15 @@ import { ErrorBlock } from '../parts/error-text.js';
 import { Fact, Facts, Section } from '../parts/facts.js';
 import { type Column, List } from '../parts/list.js';
 import { Failure, Loading } from '../parts/notice.js';
+import { runningColumns } from '../parts/running-columns.js';
 import { Timeline } from '../parts/timeline.js';
 import { Ago, Nothing } from '../parts/times.js';
 import { Page } from './page.js';
 import { TaskQueueStates } from './task-queues-page.js';
 
-type RunningTask = TaskQueueDocument['tasks'][number];
-
-const taskColumns: readonly Column<RunningTask>[] = [
+const taskColumns: readonly Column<RunningDocument>[] = [
   { key: 'task', label: 'Task', heading: true, cell: ({ name, id }) => name || <code>{id}</code> },
-  { key: 'state', label: 'Status', cell: ({ status }) => status },
-  { key: 'attempt', label: 'Attempt', numeric: true, cell: ({ attempt }) => countText(attempt) },
-  {
-    key: 'running',
-    label: 'Running for',
-    numeric: true,
-    cell: ({ running_seconds }) => durationText(running_seconds),
-  },
+  ...runningColumns,
 ];
 
 /** Give it a key that is the name. */

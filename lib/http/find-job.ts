@@ -1,17 +1,17 @@
-import type { JobQueue, JobView } from '../jobs/index.js';
+import type { JobQueue } from '../jobs/index.js';
 import type { HttpApp } from './http-app.js';
 
 /**
- * The job of that id and its queue, in the queue named or, since an id is given once over all queues, in any of the app's.
+ * What `look` finds of a job, and its queue: the queue named or, since an id is given once over all queues, any of the app's.
  * Throws `Problem` for a queue that is not registered.
  */
-export async function findJob(
+export async function findJob<Job>(
   app: HttpApp,
-  id: string,
   queue: string | undefined,
-): Promise<[JobQueue, JobView] | undefined> {
+  look: (queue: JobQueue) => Promise<Job | undefined>,
+): Promise<[JobQueue, Job] | undefined> {
   const queues = queue === undefined ? [...app.jobs.queues()] : [app.queue(queue)];
-  const jobs = await Promise.all(queues.map((one) => one.get(id)));
+  const jobs = await Promise.all(queues.map(look));
   const index = jobs.findIndex((job) => job !== undefined);
   return index === -1 ? undefined : [queues[index]!, jobs[index]!];
 }

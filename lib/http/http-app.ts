@@ -78,11 +78,8 @@ export class HttpApp {
   }
 
   /** How some queues stand. Rejects where the backend does not answer. */
-  counts(queues: readonly JobQueue[], dueWithinMs?: number): Promise<readonly QueueCounts[]> {
-    return this.jobs.counts(queues, {
-      timeoutMs: longestCountMs,
-      ...(dueWithinMs !== undefined && { dueWithinMs }),
-    });
+  counts(queues: readonly JobQueue[], dueWithinMs = 0): Promise<readonly QueueCounts[]> {
+    return this.jobs.counts(queues, { dueWithinMs, timeoutMs: longestCountMs });
   }
 
   /** All job queues, also where the backend does not answer. */

@@ -15,6 +15,7 @@ import {
   type PoolDocument,
 } from './documents/overview.js';
 import { timeOf } from './documents/parts.js';
+import { changedOf, forgetOther, type Told } from './told-items.js';
 import { taskQueueSummary } from './documents/task-queue.js';
 import { workerSummary } from './documents/worker.js';
 
@@ -48,9 +49,6 @@ interface Reader {
   /** What was told meanwhile has gone by it. */
   hasMissed: boolean;
 }
-
-/** A part of the overview, by name, as it was last told. */
-type Told = Map<string, string>;
 
 /**
  * Tells any number of readers, as server-sent events, how everything stands and what changes. What changes is found out and written
@@ -148,8 +146,8 @@ export class LiveFeed {
     try {
       // The backend may take its time, for which nothing else is to wait.
       if (this.#ticks % ticksPerCount === 0 && !this.#isCounting) void this.#count(watch);
-      this.#tellIfAny(this.#lookAround(undefined));
-      if (this.#ticks % ticksPerHeartbeat === 0) this.#send(': still here\n\n');
+      this.#tellOwn();
+      if (this.#ticks % ticksPerHeartbeat === 0) this.#beat();
       this.#dropTheGone();
     } catch (error) {
       this.#app.pool.report('telling the dashboard what has changed', error);
@@ -157,43 +155,38 @@ export class LiveFeed {
     if (this.#readers.size > 0 && watch === this.#watch) this.#wait(watch);
   }
 
+  /** How the job queues stand. */
   async #count(watch: object): Promise<void> {
     this.#isCounting = true;
     try {
       const views = await this.#app.views();
-      // To those who have come meanwhile, what is told is told by their own look around.
-      if (this.#readers.size > 0 && watch === this.#watch) this.#tellIfAny(this.#lookAround(views));
+      // Those who wanted to know have left; those who have come since ask for themselves.
+      if (this.#readers.size === 0 || watch !== this.#watch) return;
+      const summaries = views.map((view) => jobQueueSummary(view));
+      const changed = changedOf(summaries, this.#told.job_queues);
+      if (changed.length > 0) this.#tell({ job_queues: changed });
     } catch (error) {
-      this.#app.pool.report('telling the dashboard what has changed', error);
+      this.#app.pool.report('telling the dashboard how the job queues stand', error);
     } finally {
       this.#isCounting = false;
     }
   }
 
-  #tellIfAny(change: Omit<ChangeDocument, 'now'>): void {
-    if (Object.keys(change).length > 0) this.#tell(change);
-  }
-
-  #lookAround(views: readonly QueueView[] | undefined): Omit<ChangeDocument, 'now'> {
+  /** What this process knows by itself. */
+  #tellOwn(): void {
     const app = this.#app;
-    const taskQueues = changedOf(
-      app.taskQueues().map((one) => taskQueueSummary(one)),
-      this.#told.task_queues,
-    );
-    const jobQueues = changedOf(views?.map((view) => jobQueueSummary(view)) ?? [], this.#told.job_queues);
-    const pool = app.poolDocument();
-    const backend = app.backendDocument();
-    const poolText = JSON.stringify(pool);
-    const backendText = JSON.stringify(backend);
+    const summaries = app.taskQueues().map((one) => taskQueueSummary(one));
+    const taskQueues = changedOf(summaries, this.#told.task_queues);
+    const [pool, backend] = [app.poolDocument(), app.backendDocument()];
+    const [poolText, backendText] = [JSON.stringify(pool), JSON.stringify(backend)];
     const change: Omit<ChangeDocument, 'now'> = {
       ...(taskQueues.length > 0 && { task_queues: taskQueues }),
-      ...(jobQueues.length > 0 && { job_queues: jobQueues }),
       ...(poolText !== this.#toldPool && { pool }),
       ...(backendText !== this.#toldBackend && { backend }),
     };
     this.#toldPool = poolText;
     this.#toldBackend = backendText;
-    return change;
+    if (Object.keys(change).length > 0) this.#tell(change);
   }
 
   #tell(change: Omit<ChangeDocument, 'now'>): void {
@@ -214,8 +207,11 @@ export class LiveFeed {
     }
   }
 
-  #send(text: string): void {
-    for (const reader of this.#readers) this.#write(reader, text);
+  /** To those who read: to one who does not, it is nothing that could be missed. */
+  #beat(): void {
+    for (const reader of this.#readers) {
+      if (reader.heldSince === undefined) this.#writeNow(reader, ': still here\n\n');
+    }
   }
 
   #write(reader: Reader, text: string): void {
@@ -285,20 +281,6 @@ export class LiveFeed {
 }
 
 /** One event of the stream. JSON has no line breaks. */
-export function eventText(type: string, data: object): string {
+function eventText(type: string, data: object): string {
   return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
-}
-
-/** Those that differ from what was told of them, which is that from now on. */
-function changedOf<Item extends { readonly name: string }>(items: readonly Item[], told: Told): Item[] {
-  return items.filter((item) => {
-    const text = JSON.stringify(item);
-    const isNew = told.get(item.name) !== text;
-    if (isNew) told.set(item.name, text);
-    return isNew;
-  });
-}
-
-function forgetOther(items: readonly { readonly name: string }[], told: Told): void {
-  for (const item of items) if (told.get(item.name) !== JSON.stringify(item)) told.delete(item.name);
 }

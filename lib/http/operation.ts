@@ -63,8 +63,8 @@ export interface Operation<
   readonly summary: string;
   readonly description?: string;
   readonly parameters?: { readonly path?: Path; readonly query?: Query };
-  /** It may be left out where the schema lets `undefined` through as `{}`. */
   readonly body?: Body;
+  /** Whether it may be left out, and is `{}` then. Default false. */
   readonly bodyOptional?: boolean;
   /** Statuses of the answers that it gives itself, beside those that all can give. */
   readonly answers: Readonly<Record<number, OperationAnswer>>;

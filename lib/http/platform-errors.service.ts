@@ -3,7 +3,7 @@ import type { HttpApi } from './http-api.js';
 import { type HttpPlace, placeInConfig } from './routes.js';
 import { type PlatformRequest } from './platform.js';
 import { Problem } from './problem.js';
-import { replyWith } from './reply.service.js';
+import { replyWith } from './reply.js';
 
 interface FastifyRoute {
   url: string;

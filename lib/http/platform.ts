@@ -2,6 +2,13 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Headers } from './cross-origin.js';
 import type { RawRequest } from './read-request.js';
 
+/** What Nest's adapters of the two have in common, as far as answers need it. */
+export interface PlatformAdapter {
+  isHeadersSent(response: object): boolean;
+  setHeader(response: object, name: string, value: string): unknown;
+  reply(response: object, body: string, status: number): unknown;
+}
+
 /** What requests of Express and Fastify have in common. */
 export interface PlatformRequest {
   readonly method: string;

@@ -2,7 +2,7 @@ import { type ArgumentsHost, Catch, type ExceptionFilter, Inject, Injectable } f
 import { HttpAdapterHost } from '@nestjs/core';
 import type { HttpApi } from './http-api.js';
 import { HTTP_API } from './http.tokens.js';
-import { replyWith } from './reply.service.js';
+import { replyWith } from './reply.js';
 
 /** Answers whatever is thrown in the one form that errors have. */
 @Catch()

@@ -18,7 +18,7 @@ import { HTTP_API } from './http.tokens.js';
 import type { Operation } from './operation.js';
 import { type PlatformRequest, rawRequest, rawResponse } from './platform.js';
 import { ProblemFilter } from './problem.filter.js';
-import { replyWith } from './reply.service.js';
+import { replyWith } from './reply.js';
 import { fastifyRouteConfig, type HttpPlace, nestPath, operationKey, placeInConfig } from './routes.js';
 
 const methods = { get: RequestMethod.GET, post: RequestMethod.POST, delete: RequestMethod.DELETE } as const;

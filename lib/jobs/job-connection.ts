@@ -1,9 +1,8 @@
 import { formatDuration } from '../clock/index.js';
 import { isWorkError, JobBackendError, type WorkError } from '../errors/index.js';
 import { toErrorInfo } from '../events/index.js';
-import type { Pool } from '../pool/index.js';
+import { inTime, type Pool } from '../pool/index.js';
 import { delayAfter, type ExponentialBackoff } from '../supervision/index.js';
-import { inTime } from './in-time.js';
 import type { JobBackend, JobBackendCapabilities } from './job-backend.js';
 
 const reopening: ExponentialBackoff = { initialMs: 100, factor: 2, maxMs: 10_000, jitter: 0.5 };

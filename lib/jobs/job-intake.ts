@@ -1,7 +1,7 @@
 import { type CancelTimer, formatDuration } from '../clock/index.js';
+import { inTime } from '../pool/index.js';
 import { delayAfter, type ExponentialBackoff } from '../supervision/index.js';
 import type { ConsumerOptions } from './consumer-options.js';
-import { inTime } from './in-time.js';
 import type { ClaimedJob, ClaimOptions } from './job-backend.js';
 import type { JobConnection } from './job-connection.js';
 import { type ClaimMiddleware, claimThrough } from './job-middleware.js';

@@ -51,7 +51,7 @@ export class JobMaker {
   /** At once, where the schema can. Throws, or rejects with, `InvalidPayloadError`. An `EncodedPayload` is stored as it is. */
   make(payload: unknown, resolved: ResolvedEnqueueOptions): NewJob | Promise<NewJob> {
     const schema = this.#schemaFor(resolved.name);
-    if (payload instanceof EncodedPayload) return this.#check(payload, schema, resolved);
+    if (payload instanceof EncodedPayload) return this.#keepBytes(payload, schema, resolved);
     if (schema === undefined) return this.#encode(payload, resolved);
     const checked = validatePayload(this.#options.name, resolved.id, schema, payload);
     // What the schema makes of it is for the handler: to make that twice may not be the same as once.
@@ -59,7 +59,8 @@ export class JobMaker {
     return this.#encode(payload, resolved);
   }
 
-  #check(
+  /** Of bytes that can be read, and are what the schema says. */
+  #keepBytes(
     payload: EncodedPayload,
     schema: StandardSchemaV1 | undefined,
     resolved: ResolvedEnqueueOptions,

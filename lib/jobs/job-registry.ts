@@ -1,8 +1,7 @@
 import { DuplicateNameError, InvalidOptionError, JobQueueNotFoundError } from '../errors/index.js';
-import type { Pool } from '../pool/index.js';
+import { inTime, type Pool } from '../pool/index.js';
 import type { AroundEnqueueing } from './around-enqueueing.js';
-import { inTime } from './in-time.js';
-import type { JobBackend, QueueCounts } from './job-backend.js';
+import type { CountOptions, JobBackend, QueueCounts } from './job-backend.js';
 import { JobConnection } from './job-connection.js';
 import { JobConsumer } from './job-consumer.js';
 import type { JobHandlerEntry } from './job-handler-entry.js';
@@ -68,7 +67,7 @@ export class JobRegistry {
    */
   async counts(
     queues: readonly JobQueue[],
-    { dueWithinMs = 60_000, timeoutMs }: { readonly dueWithinMs?: number; readonly timeoutMs: number },
+    { dueWithinMs, timeoutMs }: CountOptions & { readonly timeoutMs: number },
   ): Promise<readonly QueueCounts[]> {
     if (this.#connection === undefined || queues.length === 0) return [];
     const names = queues.map(({ name }) => name);

@@ -1,5 +1,6 @@
 export type { Closable } from './application-shutdown.js';
 export type { Child, ChildSnapshot, StopRequest } from './child.js';
+export { inTime } from './in-time.js';
 export { shareClass } from './shared-class.js';
 export { NestWorkLogger } from './nest-logger.service.js';
 export { isPool, Pool, type PoolSnapshot, type PoolStatus } from './pool.js';

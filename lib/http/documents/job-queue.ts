@@ -13,6 +13,7 @@ import {
   time,
   timeOf,
 } from './parts.js';
+import { RunningDocument, runningDocument } from './running.js';
 import { statuses } from './worker.js';
 
 const levels = {
@@ -61,14 +62,6 @@ export type JobQueueSummary = Static<typeof JobQueueSummary>;
 export const SampleDocument = document('QueueSample', { at: time('When it stood so'), ...levels });
 export type SampleDocument = Static<typeof SampleDocument>;
 
-const RunningJobDocument = document('RunningJob', {
-  id: Type.String(),
-  name: Type.String(),
-  status: oneOf(['running', 'stuck']),
-  attempt: count('Number of the attempt'),
-  running_seconds: seconds('How long the attempt has lasted'),
-});
-
 /** A job queue, whole. */
 export const JobQueueDocument = document('JobQueue', {
   ...summary,
@@ -77,7 +70,7 @@ export const JobQueueDocument = document('JobQueue', {
   }),
   throughput: Type.Array(MinuteDocument, { description: 'The last 60 minutes, those without any left out' }),
   samples: Type.Array(SampleDocument, { description: 'The last ten minutes, a sample every five seconds' }),
-  jobs: Type.Array(RunningJobDocument, {
+  jobs: Type.Array(RunningDocument, {
     description: 'Those that run here, the longest first; at most 100',
   }),
   events: Type.Array(EventDocument, { description: 'The latest of the consumer itself, oldest first' }),
@@ -119,13 +112,7 @@ export function jobQueueDocument(
     handlers: [...queue.handlers.keys()],
     throughput: (counts?.throughput ?? []).map(minuteOf),
     samples: [...samples],
-    jobs: (snapshot?.jobs ?? []).map(({ id, name, status, attempt, runningMs }) => ({
-      id,
-      name,
-      status,
-      attempt,
-      running_seconds: secondsOf(runningMs),
-    })),
+    jobs: (snapshot?.jobs ?? []).map(runningDocument),
     events: (snapshot?.events ?? []).map((event) => eventDocument(event, withStacks)),
   };
 }

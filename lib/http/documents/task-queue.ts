@@ -15,6 +15,7 @@ import {
   seconds,
   secondsOf,
 } from './parts.js';
+import { RunningDocument, runningDocument } from './running.js';
 import { statuses } from './worker.js';
 
 const summary = {
@@ -39,20 +40,12 @@ const summary = {
 export const TaskQueueSummary = document('TaskQueueSummary', summary);
 export type TaskQueueSummary = Static<typeof TaskQueueSummary>;
 
-const RunningTaskDocument = document('RunningTask', {
-  id: Type.String(),
-  name: Type.String(),
-  status: Type.String(),
-  attempt: count('Number of the attempt'),
-  running_seconds: seconds('How long the attempt has lasted'),
-});
-
 /** A task queue, whole. */
 export const TaskQueueDocument = document('TaskQueue', {
   ...summary,
   started_at: maybeTime('When it was started'),
   stop_reason: nullable(Type.String(), 'Why it was told to stop'),
-  tasks: Type.Array(RunningTaskDocument, { description: 'Those that run, the longest first; at most 100' }),
+  tasks: Type.Array(RunningDocument, { description: 'Those that run, the longest first; at most 100' }),
   events: Type.Array(EventDocument, { description: 'The latest of the queue itself, oldest first' }),
 });
 export type TaskQueueDocument = Static<typeof TaskQueueDocument>;
@@ -83,13 +76,7 @@ export function taskQueueDocument(snapshot: TaskQueueSnapshot, withStacks: boole
     ...taskQueueSummary(snapshot, withStacks),
     started_at: maybeTimeOf(snapshot.startedAt),
     stop_reason: snapshot.stopReason ?? null,
-    tasks: snapshot.tasks.map(({ id, name, status, attempt, runningMs }) => ({
-      id,
-      name,
-      status,
-      attempt,
-      running_seconds: secondsOf(runningMs),
-    })),
+    tasks: snapshot.tasks.map(runningDocument),
     events: snapshot.events.map((event) => eventDocument(event, withStacks)),
   };
 }

@@ -4,6 +4,7 @@ import type { JobQueue, StoredJob } from '../../jobs/index.js';
 import { count, document, nullable, oneOf, time, timeOf, toldText } from '../documents/parts.js';
 import { jobStates } from '../documents/job.js';
 import { goDurationMs } from '../go-duration.js';
+import { findJob } from '../find-job.js';
 import type { HttpApp } from '../http-app.js';
 import { operation, type Operation } from '../operation.js';
 import { Problem } from '../problem.js';
@@ -69,17 +70,9 @@ function checkNamespace(app: HttpApp, given: string): void {
   );
 }
 
-/** Of a job that is stored, wherever it is. */
-async function storedJob(
-  app: HttpApp,
-  id: string,
-  queue?: string,
-): Promise<[JobQueue, StoredJob] | undefined> {
-  const queues = queue === undefined ? [...app.jobs.queues()] : [app.queue(queue)];
-  const answers = await Promise.all(queues.map((one) => one.stored([id])));
-  const index = answers.findIndex(([job]) => job !== undefined);
-  return index === -1 ? undefined : [queues[index]!, answers[index]![0]!];
-}
+/** As the backend has it: its payload is bytes. */
+const storedJob = (app: HttpApp, id: string, queue?: string): Promise<[JobQueue, StoredJob] | undefined> =>
+  findJob(app, queue, async (one) => (await one.stored([id]))[0]);
 
 /** Of one that was just enqueued: it is stored, whether the backend shows it or not. */
 async function seenJob(app: HttpApp, id: string, queue: string): Promise<StoredJob | undefined> {

@@ -33,7 +33,7 @@ export function unknownJob(id: string): Problem {
 
 /** Throws `Problem`. */
 async function found(app: HttpApp, id: string, queue: string | undefined): Promise<[JobQueue, JobView]> {
-  const job = await findJob(app, id, queue);
+  const job = await findJob(app, queue, (one) => one.get(id));
   if (job === undefined) throw unknownJob(id);
   return job;
 }

@@ -4,7 +4,7 @@ import { WorkerDocument, workerDocument, WorkerSummary, workerSummary } from '..
 import { document } from '../documents/parts.js';
 import type { HttpApp } from '../http-app.js';
 import { type Answer, operation, type Operation } from '../operation.js';
-import { soonOr } from '../soon.js';
+import { waitBriefly } from '../wait-briefly.js';
 
 const tag = 'workers';
 const path = Type.Object({ name: Type.String({ minLength: 1, description: 'Of the worker' }) });
@@ -35,7 +35,7 @@ const command = (id: string, verb: string, summary: string, description: string,
       409: { description: 'It is disabled, or an earlier attempt of it has not ended' },
     },
     async run(app, { path: { name } }) {
-      await soonOr(app.pool, async () => run(app, name));
+      await waitBriefly(app.pool, async () => run(app, name));
       return answerOf(app, name, true);
     },
   });

@@ -147,6 +147,15 @@ class Secrets {
 }
 
 describe.each(platforms)('What viewers do not see, on %s', (platform) => {
+  /** A job whose payload is none, as a program that knows nothing of the format would store it. */
+  async function withGarbled(queue: string): Promise<HttpClient> {
+    const backend = new MemoryJobBackend();
+    const client = await boot({}, platform, operatedApp(guarded, { backend }));
+    const payload = new TextEncoder().encode('secret');
+    await backend.enqueue([{ id: 'garbled', queue, name: '', payload, due: { inMs: 0 }, priority: 0 }]);
+    return client;
+  }
+
   const root = (options: Partial<WorkerHttpModuleOptions> = {}): RootModule =>
     operatedApp(
       { ...guarded, ...options },
@@ -242,13 +251,7 @@ describe.each(platforms)('What viewers do not see, on %s', (platform) => {
   });
 
   it('is what is in a payload that cannot be read', async () => {
-    const backend = new MemoryJobBackend();
-    const client = await boot({}, platform, operatedApp(guarded, { backend }));
-    // As a program that knows nothing of the format would store it.
-    const payload = new TextEncoder().encode('secret');
-    await backend.enqueue([
-      { id: 'garbled', queue: 'idle', name: '', payload, due: { inMs: 0 }, priority: 0 },
-    ]);
+    const client = await withGarbled('idle');
     const operator = await client.get<Json>('/jobs/garbled');
     expect(operator.body).toMatchObject({
       payload: null,
@@ -260,12 +263,7 @@ describe.each(platforms)('What viewers do not see, on %s', (platform) => {
   });
 
   it('is what a handler was told of such a payload, in whatever way that is shown', async () => {
-    const backend = new MemoryJobBackend();
-    const client = await boot({}, platform, operatedApp(guarded, { backend }));
-    const payload = new TextEncoder().encode('secret');
-    await backend.enqueue([
-      { id: 'garbled', queue: 'mails', name: '', payload, due: { inMs: 0 }, priority: 0 },
-    ]);
+    const client = await withGarbled('mails');
     await vi.waitUntil(async () => (await client.queue('mails').get('garbled'))?.state === 'dead');
     const places = [
       '/jobs/garbled',
@@ -283,12 +281,7 @@ describe.each(platforms)('What viewers do not see, on %s', (platform) => {
   });
 
   it('is what was said of it before somebody retried it', async () => {
-    const backend = new MemoryJobBackend();
-    const client = await boot({}, platform, operatedApp(guarded, { backend }));
-    const payload = new TextEncoder().encode('secret');
-    await backend.enqueue([
-      { id: 'garbled', queue: 'mails', name: '', payload, due: { inMs: 0 }, priority: 0 },
-    ]);
+    const client = await withGarbled('mails');
     await vi.waitUntil(async () => (await client.queue('mails').get('garbled'))?.state === 'dead');
     await client.queue('mails').pause();
     expect((await client.post('/jobs/garbled/retry')).status).toBe(200);

@@ -242,18 +242,17 @@ describe.each(platforms)('The event stream, on %s', (platform) => {
     expect(performance.now() - from).toBeLessThan(2_000);
   });
 
-  it('costs bounded memory with a reader that does not read, who is told everything anew when it does', async () => {
+  /** Task queues with long names, each of which is told of whenever it has had a task. */
+  async function withMuchToTell() {
     const clock = new FakeClock();
     const names = Array.from({ length: 150 }, (_, n) => `queue number ${n} ${'x'.repeat(300)}`);
-    const root = operatedApp(
-      guarded,
-      { clock },
-      {
-        imports: names.map((name) => TaskQueueModule.register({ name })),
-      },
-    );
-    const client = await bootOperated(root, platform);
-    const responses = responsesOf(client);
+    const imports = names.map((name) => TaskQueueModule.register({ name }));
+    const client = await bootOperated(operatedApp(guarded, { clock }, { imports }), platform);
+    return { clock, client, names, responses: responsesOf(client) };
+  }
+
+  it('costs bounded memory with a reader that does not read, who is told everything anew when it does', async () => {
+    const { clock, client, names, responses } = await withMuchToTell();
     const { socket, text } = await rawReader(client);
     socket.pause();
     const queues = names.map((name) => client.taskQueue(name));
@@ -291,17 +290,7 @@ describe.each(platforms)('The event stream, on %s', (platform) => {
   });
 
   it('lets go of a reader that has not read for a minute', async () => {
-    const clock = new FakeClock();
-    const names = Array.from({ length: 150 }, (_, n) => `queue number ${n} ${'x'.repeat(300)}`);
-    const root = operatedApp(
-      guarded,
-      { clock },
-      {
-        imports: names.map((name) => TaskQueueModule.register({ name })),
-      },
-    );
-    const client = await bootOperated(root, platform);
-    const responses = responsesOf(client);
+    const { clock, client, names, responses } = await withMuchToTell();
     const { socket } = await rawReader(client);
     socket.pause();
     const queues = names.map((name) => client.taskQueue(name));

@@ -1,4 +1,4 @@
-import type { Pool } from '../pool/index.js';
+import type { Pool } from './pool.js';
 
 /** What `promise` comes to; once its time is over, what `late` answers or throws instead. */
 export function inTime<Value>(

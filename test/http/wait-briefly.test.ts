@@ -1,6 +1,6 @@
 import { FakeClock } from 'nestjs-worker/testing';
 import { describe, expect, it } from 'vitest';
-import { soonOr } from '../../lib/http/soon.js';
+import { waitBriefly } from '../../lib/http/wait-briefly.js';
 import { Pool } from '../../lib/pool/index.js';
 import { signal } from '../support/nest.js';
 import { RecordingLogger } from '../support/recording-logger.js';
@@ -11,12 +11,12 @@ function setUp() {
   return { clock, logger, pool: new Pool({ clock, logger }) };
 }
 
-describe('soonOr', () => {
+describe('waitBriefly', () => {
   it('waits for what ends in time, and leaves no timer', async () => {
     const { pool, clock } = setUp();
     const work = signal();
     let ended = false;
-    const answered = soonOr(pool, () => work.promise).then(() => (ended = true));
+    const answered = waitBriefly(pool, () => work.promise).then(() => (ended = true));
     await clock.advance('1999ms');
     expect(ended).toBe(false);
     work.resolve();
@@ -26,14 +26,14 @@ describe('soonOr', () => {
 
   it('rejects as what fails in time', async () => {
     const { pool, clock } = setUp();
-    await expect(soonOr(pool, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
+    await expect(waitBriefly(pool, () => Promise.reject(new Error('no')))).rejects.toThrow('no');
     expect(clock.pending).toBe(0);
   });
 
   it('answers after two seconds, and tells the log what it failed with then', async () => {
     const { pool, clock, logger } = setUp();
     const work = signal();
-    const answered = soonOr(pool, () => work.promise);
+    const answered = waitBriefly(pool, () => work.promise);
     await clock.advance('2s');
     await answered;
     expect(logger.messages('error')).toEqual([]);
@@ -47,7 +47,7 @@ describe('soonOr', () => {
   it('says nothing of what ends well, but late', async () => {
     const { pool, clock, logger } = setUp();
     const work = signal();
-    const answered = soonOr(pool, () => work.promise);
+    const answered = waitBriefly(pool, () => work.promise);
     await clock.advance('2s');
     await answered;
     work.resolve();
@@ -57,7 +57,7 @@ describe('soonOr', () => {
 
   it('rejects where it throws at once', async () => {
     const { pool, clock } = setUp();
-    const answer = soonOr(pool, () => {
+    const answer = waitBriefly(pool, () => {
       throw new Error('at once');
     });
     await expect(answer).rejects.toThrow('at once');
