@@ -1,4 +1,5 @@
 import type { CancelTimer } from '../clock/index.js';
+import type { PayloadFormat } from './payload-codec.js';
 
 /**
  * What stores jobs and hands them out. It never runs, retries or times one: what becomes of an attempt is decided by
@@ -20,10 +21,9 @@ export interface JobBackend {
   /** Stores jobs. One whose id is stored already, or whose unique key is held, changes nothing. */
   enqueue(jobs: readonly NewJob[]): Promise<readonly EnqueueAnswer[]>;
   /**
-   * Hands out jobs that are due, the one that has been due for longest first, each under a new token that is held
-   * for `leaseMs`. One whose lease was lost has been due since then, or since it was due before. Where none can be had
-   * it waits, and answers as soon as one can, or with none after `waitMs` or when `signal` aborts. What comes after the
-   * abort goes back as if it had never been claimed.
+   * Hands out jobs that are due, in the order that `capabilities.order` says, each under a new token that is held for
+   * `leaseMs`. Where none can be had it waits, and answers as soon as one can, or with none after `waitMs` or when
+   * `signal` aborts. What comes after the abort goes back as if it had never been claimed.
    */
   claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]>;
   /**
@@ -78,6 +78,15 @@ export interface JobBackendCapabilities {
   readonly shared: boolean;
   /** Whose clock decides leases and due times. With `client`, clocks of machines must agree to within the lease. */
   readonly clock: 'backend' | 'client';
+  /**
+   * Which of the jobs that are due is handed out first, among those of one priority:
+   * - `due`: what has been due for longest. One whose lease was lost has been due since then, or since it was due before.
+   * - `arrival`: what came to wait first: was enqueued, had come due when a claim looked (of several, what came due
+   *   first), or was put back. What was released, and what was lost with its lease, comes before all others. Jobs that
+   *   are enqueued with a due time in the past wait behind those that were there before, and `oldestReadyAgeMs` tells of
+   *   the job that is at the head of the queue.
+   */
+  readonly order: 'due' | 'arrival';
   /** Whether `priority` of a job counts. */
   readonly priority: boolean;
   /** Which limits `claim` can enforce over all processes. */
@@ -86,6 +95,8 @@ export interface JobBackendCapabilities {
   readonly fencing: boolean;
   /** Whether leases are renewed beside the main loop. */
   readonly leaseThread: boolean;
+  /** The format of queues that name none; default `msgpack`. */
+  readonly format?: PayloadFormat;
 }
 
 /** What a backend tells its owner. */
@@ -332,7 +343,7 @@ export interface QueueCounts {
   readonly dead: number;
   /** Scheduled jobs that come due within the window that was asked for. */
   readonly dueWithin: number;
-  /** For how long the ready job that has been due for longest has been; 0 where none is. */
+  /** For how long the ready job has been due that has been for longest, or that is at the head (`order`); 0 where none is. */
   readonly oldestReadyAgeMs: number;
   /** Jobs that ended in each minute, the newest last; 60 minutes at most, those without any left out. */
   readonly throughput: readonly ThroughputBucket[];

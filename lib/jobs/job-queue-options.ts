@@ -4,13 +4,7 @@ import { OptionReader } from '../execution/index.js';
 import type { ConsumerOptions } from './consumer-options.js';
 import type { ClaimLimits, JobBackendCapabilities } from './job-backend.js';
 import { type JobMiddlewareReference, readJobMiddlewares } from './job-middleware.js';
-import {
-  codecOf,
-  msgpackCodec,
-  type PayloadCodec,
-  type PayloadFormat,
-  payloadFormats,
-} from './payload-codec.js';
+import { codecOf, type PayloadCodec, type PayloadFormat, payloadFormats } from './payload-codec.js';
 import { readSchema } from './payload-schema.js';
 
 /** Limits over all processes that share a backend. What waits for one holds neither a lease nor a slot. */
@@ -27,7 +21,10 @@ export interface JobLimits {
 export interface JobQueueOptions {
   /** Stable name, shared by all processes; used in logs, metrics and to inject it. */
   readonly name: string;
-  /** How payloads become bytes: by name, or by a codec of your own. Default `'msgpack'`. */
+  /**
+   * How payloads become bytes: by name, or by a codec of your own. Default: what the backend says is its own
+   * (`capabilities.format`), else `'msgpack'`.
+   */
   readonly format?: PayloadFormat | PayloadCodec | undefined;
   /** How many of its jobs run at a time in this process. May be given to one of its handlers instead. Default 10. */
   readonly concurrency?: number | undefined;
@@ -105,7 +102,7 @@ export function resolveJobQueueOptions(
     name,
     consumer: {
       queue: name,
-      codec: readCodec(reader),
+      codec: readCodec(reader, capabilities),
       limits: readLimits(owner, reader, capabilities),
       leaseMs,
       blockedLimitMs: readBlockedLimit(reader, leaseMs),
@@ -126,10 +123,10 @@ export function readConcurrency(reader: OptionReader): number | undefined {
   return reader.get('concurrency') === undefined ? undefined : reader.count('concurrency', 0, { min: 1 });
 }
 
-function readCodec(reader: OptionReader): PayloadCodec {
-  const given = reader.get('format');
-  if (given === undefined) return msgpackCodec;
-  const names = payloadFormats.map((format) => `'${format}'`).join(', ');
+function readCodec(reader: OptionReader, { format = 'msgpack' }: JobBackendCapabilities): PayloadCodec {
+  const said = reader.get('format');
+  const given = said === undefined ? format : said;
+  const names = payloadFormats.map((name) => `'${name}'`).join(', ');
   return (
     codecOf(given) ??
     reader.refuse('format', `${names}, or a codec with encode(value) and decode(bytes)`, 'Give one of these.')

@@ -48,6 +48,7 @@ export class MemoryJobBackend implements JobBackend {
     durable: false,
     shared: false,
     clock: 'backend',
+    order: 'due',
     priority: true,
     limits: { concurrency: true, perKey: true, rate: true },
     fencing: true,

@@ -14,7 +14,7 @@ const rows = [
 const top = rows.length - 1;
 const firstRowWithNest = rows.findIndex((row) => row.includes('discovery'));
 
-/** The optional peers, and the one folder of lib/integrations that may import each. */
+/** Per folder of lib/integrations the optional peers that it may import. */
 const peersOf = {
   pino: ['nestjs-pino'],
   prometheus: ['@willsoto/nestjs-prometheus', 'prom-client'],
@@ -22,6 +22,8 @@ const peersOf = {
   opentelemetry: ['@opentelemetry/api'],
   threads: ['piscina'],
   redis: ['ioredis'],
+  // It runs on either store.
+  bullmq: ['bullmq', 'ioredis', 'pg'],
 };
 
 /** The files with a word in their name that says: this one belongs to Nest. */
@@ -34,7 +36,7 @@ const npm = (packages) => `node_modules/${anyOf(packages)}/`;
 const rule = (name, comment, from, to) => ({ name, comment, severity: 'error', from, to });
 
 const core = rows.slice(0, top).flat();
-const optionalPeers = Object.values(peersOf).flat();
+const optionalPeers = [...new Set(Object.values(peersOf).flat())];
 
 /** lib/index.ts, one index per sub-path, and the command, as package.json says. */
 const entryFile = `^${anyOf(
@@ -113,14 +115,14 @@ const forbidden = [
   ),
   rule(
     'peer-in-its-integration',
-    'An optional peer is imported by its own integration and by nothing else.',
+    'An optional peer is imported by the integration that it belongs to, and by nothing else.',
     { path: '^lib/', pathNot: inside(Object.keys(peersOf).map((name) => `integrations/${name}`)) },
     { path: npm(optionalPeers) },
   ),
   ...Object.entries(peersOf).map(([name, peers]) =>
     rule(
       'peer-in-its-integration',
-      'An integration imports its own peer, not that of another.',
+      'An integration imports its own peers, not those of another.',
       { path: inside([`integrations/${name}`]) },
       { path: npm(optionalPeers.filter((peer) => !peers.includes(peer))) },
     ),

@@ -1,6 +1,7 @@
 import type { MemoryJobBackend } from 'nestjs-worker';
 import { expect, it } from 'vitest';
-import { brokenBackends } from '../support/broken-job-backends.js';
+import { ArrivalJobBackend } from '../support/arrival-job-backend.js';
+import { brokenArrivalBackends, brokenBackends } from '../support/broken-job-backends.js';
 import { checkJobModel, type JobModelOptions } from '../support/job-backend-commands.js';
 import { memorySubject } from '../support/memory-subject.js';
 
@@ -16,8 +17,11 @@ const onMemory = (Backend?: typeof MemoryJobBackend): JobModelOptions => ({
     keeps: [0, 30, 5_000, Infinity],
   },
   priority: true,
+  order: 'due',
+  fencing: true,
+  clock: 'backend',
   lostTurn: 'due',
-  lapsesWhenPassed: false,
+  lapses: 'never',
   limits: { concurrency: true, perKey: true },
   settle: async () => {
     for (let turn = 0; turn < 3; turn++) await Promise.resolve();
@@ -46,6 +50,37 @@ it.each(brokenBackends.filter(([defect]) => known.has(defect)))(
   { timeout: 60_000 },
   async (_, Backend) => {
     const checked = checkJobModel(onMemory(Backend), {
+      numRuns: 100,
+      maxCommands: 60,
+      seed: 1,
+      endOnFailure: true,
+    });
+    await expect(checked).rejects.toThrow(/Property failed/u);
+  },
+);
+
+const inOrderOfArrival = (Backend: typeof MemoryJobBackend = ArrivalJobBackend): JobModelOptions => ({
+  ...onMemory(Backend),
+  order: 'arrival',
+  fencing: false,
+  lostTurn: 'first',
+  // What waits for a place of its key has come before what is put back meanwhile.
+  limits: { concurrency: true, perKey: false },
+  // It looks before it claims.
+  settle: () => new Promise((resolve) => setImmediate(resolve)),
+});
+
+it('does what the model does in order of arrival', { timeout: 600_000 }, async () => {
+  await expect(checkJobModel(inOrderOfArrival(), { numRuns, maxCommands: 60 })).resolves.toBeUndefined();
+});
+
+const visible = brokenArrivalBackends.filter(([defect]) => !defect.startsWith('-'));
+
+it.each(visible)(
+  'differs in order of arrival from a backend that %s',
+  { timeout: 60_000 },
+  async (_, Backend) => {
+    const checked = checkJobModel(inOrderOfArrival(Backend), {
       numRuns: 100,
       maxCommands: 60,
       seed: 1,

@@ -35,6 +35,17 @@ describe('enqueueBytes()', () => {
     });
   });
 
+  it('takes the format that the backend says is its own where the queue names none', async () => {
+    const fake = fakeJobQueue({}, {}, undefined, { format: 'json' });
+    const { queue } = fake;
+    await queue.enqueueBytes(spaced, { id: 'one' });
+    await queue.enqueue({ b: 2 }, { id: 'two' });
+    expect(await payloadOf(fake, 'one')).toEqual(spaced);
+    expect(await payloadOf(fake, 'two')).toEqual(bytesOf('{"b":2}'));
+    expect(await queue.get('two')).toMatchObject({ payload: { b: 2 } });
+    expect((await rejectionOf(queue.enqueueBytes(encode({ b: 1 })))).message).toMatch(/is no json/);
+  });
+
   it('stores no payload where there is none', async () => {
     const fake = fakeJobQueue();
     const { id } = await fake.queue.enqueueBytes(undefined);

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { resolveJobQueueOptions } from '../../lib/jobs/job-queue-options.js';
 import { MemoryJobBackend } from '../../lib/jobs/memory-job-backend.js';
-import { jsonCodec, msgpackCodec } from '../../lib/jobs/payload-codec.js';
+import { bytesCodec, jsonCodec, msgpackCodec } from '../../lib/jobs/payload-codec.js';
 import { thrownBy } from '../support/nest.js';
 
 const { capabilities } = new MemoryJobBackend();
@@ -68,6 +68,19 @@ describe('options of a job queue', () => {
       middlewares: [middleware],
       schema,
     });
+  });
+
+  it('take the format that the backend says is its own, unless they name one', () => {
+    const can = { ...capabilities, format: 'json' as const };
+    const codecOf = (options: object, of: JobBackendCapabilities = can) =>
+      resolve(options, of).consumer.codec;
+    expect(codecOf({})).toBe(jsonCodec);
+    expect(codecOf({ format: undefined })).toBe(jsonCodec);
+    expect(codecOf({ format: 'msgpack' })).toBe(msgpackCodec);
+    expect(codecOf({ format: 'bytes' })).toBe(bytesCodec);
+    expect(codecOf({}, { ...capabilities, format: 'bytes' })).toBe(bytesCodec);
+    expect(codecOf({}, capabilities)).toBe(msgpackCodec);
+    expect(thrownBy(() => codecOf({ format: null }))).toMatchObject({ code: 'INVALID_OPTION' });
   });
 
   it('take the lease for blockedLimit where that is longer than two minutes', () => {

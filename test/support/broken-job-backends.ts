@@ -12,6 +12,7 @@ import {
   type Settlement,
   type StoredJob,
 } from 'nestjs-worker';
+import { ArrivalJobBackend, type Turn } from './arrival-job-backend.js';
 
 /** Backends with one defect each, most of which some queue has had. */
 
@@ -516,12 +517,82 @@ class CancelKeepsNothing extends MemoryJobBackend {
   }
 }
 
+/** Says that its jobs are in order of arrival. */
+class InDueOrder extends MemoryJobBackend {
+  override readonly capabilities = new ArrivalJobBackend().capabilities;
+}
+
+/** Puts what comes due behind all that will ever come. */
+class DueComesLast extends ArrivalJobBackend {
+  protected override arrive(turn: Turn, dueAt: number): void {
+    super.arrive(turn, dueAt);
+    turn.arrival ??= 1e8;
+  }
+}
+
+class ReleasedComesLast extends ArrivalJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const changed = settlements.map((one): Settlement => {
+      if (one.kind !== 'released') return one;
+      return { ...one, kind: 'scheduled', delayMs: 0, failures: one.job.failures };
+    });
+    return super.settle(queue, changed, then);
+  }
+}
+
+class LostComesLast extends ArrivalJobBackend {
+  override async claim(queue: string, options: BlockingClaimOptions) {
+    const claimed = await super.claim(queue, options);
+    for (const { id } of claimed) this.turn(id)!.arrival = undefined;
+    return claimed;
+  }
+}
+
+/** What has failed, or is retried, is where it was. */
+class PlacesKept extends ArrivalJobBackend {
+  protected override arrive(turn: Turn, dueAt: number): void {
+    if (turn.arrival === undefined) super.arrive(turn, dueAt);
+  }
+}
+
+/** Looks for the age of the oldest beyond the head of the queue. */
+class OldestOfAll extends ArrivalJobBackend {
+  override async counts(...args: Parameters<MemoryJobBackend['counts']>) {
+    const counts = await super.counts(...args);
+    return Promise.all(
+      counts.map(async (one) => {
+        const { jobs } = await this.list(one.queue, { state: 'ready', limit: 100 });
+        const [head] = jobs;
+        if (head === undefined) return one;
+        const oldest = Math.min(...jobs.map(({ dueAt }) => dueAt));
+        return { ...one, oldestReadyAgeMs: one.oldestReadyAgeMs + head.dueAt - oldest };
+      }),
+    );
+  }
+}
+
 /** What is wrong, and a test of the suite that must find it. */
-export const brokenBackends: readonly (readonly [
-  defect: string,
-  typeof MemoryJobBackend,
-  caughtBy: RegExp,
-])[] = [
+type BrokenBackend = readonly [defect: string, Backend: typeof MemoryJobBackend, caughtBy: RegExp];
+
+/** With jobs in order of arrival. */
+export const brokenArrivalBackends: readonly BrokenBackend[] = [
+  ['hands out what is due for longest', InDueOrder, /in the order in which they came, whatever their ids/],
+  [
+    'puts what comes due behind all others',
+    DueComesLast,
+    /what has come due behind what waited when a claim/,
+  ],
+  ['puts what is released behind all others', ReleasedComesLast, /hands out first what was released/],
+  ['puts what is lost behind all others', LostComesLast, /hands out first what was lost with its lease/],
+  ['puts what has failed where it was', PlacesKept, /puts what has failed, and what is retried, behind all/],
+  [
+    'tells of the oldest behind the head of the queue',
+    OldestOfAll,
+    /the job at the head of the queue, however/,
+  ],
+];
+
+export const brokenBackends: readonly BrokenBackend[] = [
   ['settles with any token', AnyTokenSettles, /refuses "completed" of who has lost the job/],
   ['accepts every settlement', EverySettlementAccepted, /refuses "completed" of who has lost the job/],
   ['says that a lost lease was renewed', ExtendsWhatIsLost, /refuses to extend a lease that was lost/],

@@ -1,5 +1,5 @@
 import { FakeClock } from 'nestjs-worker/testing';
-import type { JobBackend, JobQueueOptions, PoolOptions } from 'nestjs-worker';
+import type { JobBackend, JobBackendCapabilities, JobQueueOptions, PoolOptions } from 'nestjs-worker';
 import { JobQueue } from 'nestjs-worker';
 import type { JobConnection } from '../../lib/jobs/job-connection.js';
 import { resolveJobQueueOptions } from '../../lib/jobs/job-queue-options.js';
@@ -91,12 +91,14 @@ export function fakeJobQueue<Payload = unknown>(
   options: Partial<JobQueueOptions> = {},
   poolOptions: PoolOptions = {},
   hold?: WatchedBackend['hold'],
+  capabilities: Partial<JobBackendCapabilities> = {},
 ): FakeJobQueue<Payload> {
   const clock = new FakeClock();
   const logger = new RecordingLogger();
   const pool = new Pool({ clock, logger, ...poolOptions });
   const backend = new WatchedBackend({ clock });
   backend.hold = hold;
+  Object.assign(backend.capabilities, capabilities);
   const registry = jobRegistryOf(pool);
   const connection = registry.connect(backend, () => backend, 'a test');
   const resolved = resolveJobQueueOptions({ name: 'emails', ...options }, backend.capabilities);

@@ -116,8 +116,8 @@ function arbitraries(
     claim: claim.map((options) => new Command('claim', options, async (run) => run.claimNow(options))),
     wait: claim.map(
       (options) =>
-        new Command('wait', options, (run) => {
-          if (!run.isWaiting) run.wait(options);
+        new Command('wait', options, async (run) => {
+          if (!run.isWaiting) await run.wait(options);
         }),
     ),
     abort: fc.constant(new Command('abort', '', async (run) => run.abort())),

@@ -42,7 +42,8 @@ export interface JobModelOptions extends ModelOptions {
   /**
    * Makes a call, and tells of each exchange with the store that comes of it when it was, by the store's clock. The store
    * has one at a time, and they are told in that order. Without it, time stands still while a call is made, and a claim
-   * that waits is answered after the call that makes it possible.
+   * that waits is answered after the call that makes it possible; unless `clock` is `client`, where a call takes as long as
+   * it takes, and nothing is to be told.
    */
   readonly watch?: <Result>(call: () => Promise<Result>, onExchange: (at: number) => void) => Promise<Result>;
 }
@@ -57,6 +58,8 @@ interface Exchange extends Moment {
 
 interface Waiting {
   readonly options: ClaimOptions;
+  /** When it was called. */
+  readonly from: number;
   readonly abort: () => void;
   /** What the model has not been told of yet. */
   readonly exchanges: Exchange[];
@@ -66,6 +69,14 @@ interface Waiting {
 /** By so much what the store lets go of by itself may be off, in ms: it does not count parts of one. */
 const roundingMs = 1;
 
+/**
+ * Where nobody knows when during a call something is done, nothing is called while a claim waits that may get something
+ * within that time: what both come to would depend on who is first.
+ */
+const quietMs = 50;
+
+const none: ReadonlySet<string> = new Set();
+
 /** A backend, the model of it, and what the commands do to both. */
 export class ModelRun {
   readonly model: JobBackendModel;
@@ -73,13 +84,17 @@ export class ModelRun {
   readonly #options: JobModelOptions;
   readonly #subject: ConformanceSubject;
   #waiting: Waiting | undefined;
-  #last: Exchange = { number: 0, at: -Infinity, since: -Infinity };
+  #last: Exchange = { number: 0, from: -Infinity, at: -Infinity, since: -Infinity };
   #timers = 0;
 
   private constructor(subject: ConformanceSubject, options: JobModelOptions) {
     this.#subject = subject;
     this.#options = options;
     this.model = new JobBackendModel(options);
+    assert.ok(
+      options.watch === undefined || options.clock === 'backend',
+      'watch() tells the time of the backend',
+    );
   }
 
   static async open(options: JobModelOptions): Promise<ModelRun> {
@@ -118,6 +133,11 @@ export class ModelRun {
     return Math.floor(await this.#subject.now());
   }
 
+  /** Whether nobody knows when, during a call, something is done. */
+  get #isLoose(): boolean {
+    return this.#options.clock === 'client';
+  }
+
   get isWaiting(): boolean {
     return this.#waiting !== undefined;
   }
@@ -152,12 +172,14 @@ export class ModelRun {
     await this.#claimed(jobs, options, moments);
   }
 
-  wait(options: ClaimOptions): void {
+  async wait(options: ClaimOptions): Promise<void> {
+    const from = this.#isLoose ? await this.now() : -Infinity;
     const controller = new AbortController();
     const claim = (): Promise<readonly ClaimedJob[]> =>
       this.backend.claim(queue, { ...options, waitMs: farMs * 1_000, signal: controller.signal });
     const waiting: Waiting = {
       options,
+      from,
       abort: () => controller.abort(),
       exchanges: [],
       jobs: undefined,
@@ -171,12 +193,14 @@ export class ModelRun {
 
   /** Calls the waiting claim off; what it got just before that is its. */
   async abort(): Promise<void> {
+    await this.#becomesQuiet();
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     waiting.abort();
     await this.#hasEnded(waiting);
     await this.#catchUp();
     this.#waiting = undefined;
+    if (this.#isLoose) this.model.mayHaveGivenBack(momentAt(await this.now()));
   }
 
   async extend(claims: readonly ClaimedJob[], leaseMs: number): Promise<void> {
@@ -195,6 +219,7 @@ export class ModelRun {
     thenClaim: ClaimOptions | undefined,
   ): Promise<void> {
     const [answer, moments] = await this.#call(() => this.backend.settle(queue, settlements, thenClaim));
+    const isAlone = this.#waiting === undefined;
     await this.#reach(moments[0]);
     const { accepted, pushedOut } = answer;
     same(accepted.length, settlements.length);
@@ -205,7 +230,12 @@ export class ModelRun {
     const left = dead.filter((_, index) => stored[index] !== undefined);
     this.model.pushedOut(pushedOut, anyDied ? maxDead : undefined, new Set(left));
     if (thenClaim === undefined) same(answer.claimed, []);
-    else await this.#claimed(answer.claimed, thenClaim, moments);
+    else if (this.#isLoose) {
+      const late = new Set(settlements.map(({ job: { id } }) => id));
+      const order = isAlone ? 'any' : 'none';
+      const course = { order, isComplete: isAlone, isLast: false, late } as const;
+      this.model.claimed(answer.claimed, thenClaim, moments[0], course);
+    } else await this.#claimed(answer.claimed, thenClaim, moments);
     await this.look(settlements.map(({ job: { id } }) => id));
   }
 
@@ -289,6 +319,7 @@ export class ModelRun {
 
   /** After each command: a waiting claim that could be answered has been. */
   async check(): Promise<void> {
+    if (this.#isLoose) return this.#becomesQuiet();
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     let claimable: readonly string[] = [];
@@ -296,10 +327,32 @@ export class ModelRun {
       await this.#options.settle();
       await this.#catchUp();
       if (this.#waiting !== waiting) return;
-      claimable = this.model.claimable(waiting.options, await this.now());
+      claimable = this.model.claimable(waiting.options, momentAt(await this.now()));
       if (claimable.length === 0) return;
     }
     assert.fail(`a waiting claim was forgotten, which was to get ${claimable.join()}`);
+  }
+
+  /** Lets a waiting claim get what it can, and what may come for it in a moment. */
+  async #becomesQuiet(): Promise<void> {
+    if (!this.#isLoose) return;
+    for (let turn = 0; ; turn++) {
+      await this.#catchUp();
+      if (this.#waiting === undefined) return;
+      const now = momentAt(await this.now());
+      const claimable = this.model.claimable(this.#waiting.options, now);
+      const settlesIn = this.model.settlesIn(quietMs, now);
+      if (claimable.length > 0) {
+        if (turn >= this.#options.patience)
+          assert.fail(`a waiting claim was forgotten, which was to get ${claimable.join()}`);
+        await this.#options.settle();
+      } else if (settlesIn === undefined) {
+        return;
+      } else {
+        await this.advance(settlesIn + 1);
+        turn = 0;
+      }
+    }
   }
 
   /** Lets everything come to its end, and looks at what is left. */
@@ -309,7 +362,8 @@ export class ModelRun {
     const unlimited = { limit: 50, prefetch: 0, leaseMs: farMs };
     const { delays, leases } = this.#options.times;
     await this.retry([...new Set(this.ids)]);
-    await this.advance(Math.max(...delays.filter((delay) => delay < farMs), ...leases) + 1);
+    const { slackMs = 0 } = this.#options;
+    await this.advance(Math.max(...delays.filter((delay) => delay < farMs), ...leases) + slackMs + 1);
     for (;;) {
       const held = this.model.claims.length;
       await this.claimNow(unlimited);
@@ -325,7 +379,7 @@ export class ModelRun {
     await this.count(0);
     for (const { ended, lease, dueAt } of this.model.jobs.values()) {
       same(lease, undefined);
-      same(ended !== undefined || dueAt > (await this.#subject.now()), true);
+      same(ended !== undefined || dueAt.from > (await this.#subject.now()), true);
     }
     await this.close();
     same(this.#timers, 0, 'timers that are left');
@@ -333,7 +387,7 @@ export class ModelRun {
 
   /** Ends it, whatever has happened. */
   async close(): Promise<void> {
-    this.wait({ limit: 1, prefetch: 0, leaseMs: 1 });
+    await this.wait({ limit: 1, prefetch: 0, leaseMs: 1 });
     const waiting = this.#waiting;
     await this.backend.close();
     if (waiting !== undefined) await this.#hasEnded(waiting);
@@ -356,7 +410,7 @@ export class ModelRun {
       await this.#reach(moment);
       // It looks again where there may be more behind what it has gone past.
       const isLast = index === moments.length - 1;
-      this.model.claimed(isLast ? jobs : [], options, moment.at);
+      this.model.claimed(isLast ? jobs : [], options, moment);
     }
   }
 
@@ -372,23 +426,30 @@ export class ModelRun {
     if (this.#options.watch === undefined) {
       if (waiting.jobs === undefined) return;
       this.#waiting = undefined;
-      if (waiting.jobs.length > 0) this.model.claimed(waiting.jobs, options, waiting.jobs[0]!.claimedAt);
+      if (waiting.jobs.length === 0) return;
+      if (!this.#isLoose) {
+        this.model.claimed(waiting.jobs, options, momentAt(waiting.jobs[0]!.claimedAt));
+        return;
+      }
+      const moment = { from: waiting.from, at: await this.now(), since: waiting.from };
+      const course = { order: 'none', isComplete: false, isLast: true, late: none } as const;
+      this.model.claimed(waiting.jobs, options, moment, course);
       return;
     }
     while (exchanges[0] !== undefined && exchanges[0].number < before) {
-      const { at } = exchanges.shift()!;
+      const moment = exchanges.shift()!;
       // What the last one has come to takes a turn.
       if (exchanges.length === 0) await new Promise(setImmediate);
       const isOff = exchanges.length === 1 && waiting.jobs?.length === 0;
-      if (isOff && this.model.claimable(options, at).length > 0) {
+      if (isOff && this.model.claimable(options, moment).length > 0) {
         // Called off: what it got has gone back.
         exchanges.shift();
-        this.model.gaveBack(options, at);
+        this.model.gaveBack(options, moment);
       } else if (exchanges.length === 0 && waiting.jobs !== undefined) {
         this.#waiting = undefined;
-        this.model.claimed(waiting.jobs, options, at);
+        this.model.claimed(waiting.jobs, options, moment);
       } else {
-        this.model.claimed([], options, at);
+        this.model.claimed([], options, moment);
       }
     }
   }
@@ -397,17 +458,23 @@ export class ModelRun {
   async #call<Result>(
     call: () => Promise<Result>,
   ): Promise<[result: Result, exchanges: readonly [Exchange, ...Exchange[]]]> {
+    if (this.#isLoose) {
+      await this.#becomesQuiet();
+      const from = await this.now();
+      const result = await call();
+      return [result, [{ number: 0, from, at: await this.now(), since: from }]];
+    }
     if (this.#options.watch === undefined) {
       await this.#options.settle();
       await this.#catchUp();
     }
     const at = await this.#subject.now();
-    if (this.#options.watch === undefined) return [await call(), [{ number: 0, at, since: at }]];
+    if (this.#options.watch === undefined) return [await call(), [{ number: 0, ...momentAt(at) }]];
     const exchanges: Exchange[] = [];
     const result = await this.#watch(call, ({ since, ...exchange }) =>
       exchanges.push({ ...exchange, since: Math.max(since, at - roundingMs) }),
     );
-    const [first = { number: 0, at, since: at }, ...others] = exchanges;
+    const [first = { number: 0, ...momentAt(at) }, ...others] = exchanges;
     return [result, [first, ...others]];
   }
 
@@ -417,8 +484,10 @@ export class ModelRun {
     return watch(call, (at) => {
       // It began when the one before it was over.
       const { number, at: before } = this.#last;
-      this.#last = { number: number + 1, at, since: before - roundingMs };
+      this.#last = { number: number + 1, from: at, at, since: before - roundingMs };
       onExchange(this.#last);
     });
   }
 }
+
+const momentAt = (at: number): Moment => ({ from: at, at, since: at });

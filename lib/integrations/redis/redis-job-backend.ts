@@ -74,6 +74,7 @@ export class RedisJobBackend implements JobBackend {
       durable: true,
       shared: true,
       clock: 'backend',
+      order: 'due',
       priority: false,
       limits: { concurrency: true, perKey: true, rate: true },
       fencing: true,

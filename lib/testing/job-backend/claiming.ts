@@ -25,7 +25,7 @@ export function claiming({ it, options }: Part): void {
     t.assertBetween(job.leaseEndsAt, job.claimedAt + 12_345, job.claimedAt + 12_345, 'leaseEndsAt');
     const stored = await t.stored(id);
     assert.equal(stored.state, 'active');
-    t.assertBetween(stored.leaseEndsAt, job.leaseEndsAt, job.leaseEndsAt, 'leaseEndsAt of what is stored');
+    t.assertLeaseEnd(stored.leaseEndsAt, job.leaseEndsAt, job.leaseEndsAt, 'leaseEndsAt of what is stored');
     assert.deepEqual(await t.claim(), []);
   });
 

@@ -61,6 +61,8 @@ export function resolveConformance(options: JobBackendConformanceOptions): Resol
 
 /** What a test cannot do without. */
 export type Need =
+  | 'dueOrder'
+  | 'arrivalOrder'
   | 'shared'
   | 'durable'
   | 'priority'
@@ -75,6 +77,10 @@ export function has(need: Need, { capabilities, timeTravels }: ResolvedConforman
   switch (need) {
     case 'timeTravels':
       return timeTravels;
+    case 'dueOrder':
+      return capabilities.order === 'due';
+    case 'arrivalOrder':
+      return capabilities.order === 'arrival';
     case 'concurrency':
     case 'perKey':
     case 'rate':

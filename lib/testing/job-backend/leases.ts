@@ -40,7 +40,7 @@ export function leases({ it }: Part): void {
     await t.advance(t.unit);
     const from = await t.now();
     assert.deepEqual(await t.backend.extend(t.queue, [{ job, leaseMs: 100 * t.unit }]), [true]);
-    t.assertBetween(
+    t.assertLeaseEnd(
       (await t.stored(job.id)).leaseEndsAt,
       from + 100 * t.unit,
       (await t.now()) + 100 * t.unit,
@@ -77,7 +77,7 @@ export function leases({ it }: Part): void {
     assert.deepEqual(await t.backend.extend(t.queue, [extension]), [false]);
     const stored = await t.stored(holder.id);
     assert.equal(stored.progress, undefined);
-    t.assertBetween(stored.leaseEndsAt, holder.leaseEndsAt, holder.leaseEndsAt, 'the lease of the holder');
+    t.assertLeaseEnd(stored.leaseEndsAt, holder.leaseEndsAt, holder.leaseEndsAt, 'the lease of the holder');
     assert.deepEqual(await t.backend.extend(t.queue, [{ job: holder, leaseMs: 60_000 }]), [true]);
   });
 

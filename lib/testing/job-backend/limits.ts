@@ -148,6 +148,7 @@ export function claimLimits({ it }: Part): void {
       assert.equal((await t.claim({ limits, limit: 5 })).length, 1);
     },
     'concurrency',
+    'dueOrder',
   );
 
   it(
@@ -273,6 +274,7 @@ export function claimLimits({ it }: Part): void {
       assert.notEqual(heldUp, holder.id);
     },
     'perKey',
+    'dueOrder',
   );
 
   it(

@@ -62,6 +62,13 @@ async function readAll(
   assert.fail('a list has an end');
 }
 
+/** Asks for how long the ready job has been due that is told of: since then. */
+async function assertOldest(t: Trial, dueAt: number): Promise<void> {
+  const from = await t.now();
+  const { oldestReadyAgeMs } = await t.counts();
+  t.assertBetween(oldestReadyAgeMs, from - dueAt, (await t.now()) - dueAt, 'the age of the oldest');
+}
+
 /** `get`, `list` and `counts`: what is told of jobs. */
 export function looking({ it }: Part): void {
   it('tells of each job that is asked for, and of none that is not stored', async (t) => {
@@ -223,21 +230,44 @@ export function looking({ it }: Part): void {
   });
 
   it('tells for how long the ready job has been due that waits for longest', async (t) => {
-    const age = async (): Promise<number> => (await t.counts()).oldestReadyAgeMs;
-    assert.equal(await age(), 0);
+    const none = async (): Promise<void> => assert.equal((await t.counts()).oldestReadyAgeMs, 0);
+    await none();
     await t.add({ inMs: longMs });
-    assert.equal(await age(), 0);
-    const now = Math.floor(await t.now());
-    await t.add({ due: { at: now - 5_000 } }, { due: { at: now - 70_000 } }, {});
-    const from = (await t.now()) - now;
-    t.assertBetween(await age(), 70_000 + from, 70_000 + (await t.now()) - now, 'age');
-    await t.claim();
-    t.assertBetween(await age(), 5_000 + from, 5_000 + (await t.now()) - now, 'age');
+    await none();
+    const at = Math.floor(await t.now()) - 5_000;
+    await t.add({ due: { at } }, {});
+    await assertOldest(t, at);
     await t.advance(2 * t.unit);
-    assert.ok((await age()) >= 5_000 + 2 * t.unit);
+    await assertOldest(t, at);
+    await t.claim();
+    assert.ok((await t.counts()).oldestReadyAgeMs < 5_000);
     await t.claim({ limit: 5 });
-    assert.equal(await age(), 0);
+    await none();
   });
+
+  it(
+    'tells it of the job that has been due for longest, however it was enqueued',
+    async (t) => {
+      const now = Math.floor(await t.now());
+      await t.add({ due: { at: now - 5_000 } }, { due: { at: now - 70_000 } }, {});
+      await assertOldest(t, now - 70_000);
+      await t.claim();
+      await assertOldest(t, now - 5_000);
+    },
+    'dueOrder',
+  );
+
+  it(
+    'tells it of the job at the head of the queue, however long others have been due',
+    async (t) => {
+      const now = Math.floor(await t.now());
+      await t.add({ due: { at: now - 5_000 } }, { due: { at: now - 70_000 } }, {});
+      await assertOldest(t, now - 5_000);
+      await t.claim();
+      await assertOldest(t, now - 70_000);
+    },
+    'arrivalOrder',
+  );
 
   it(
     'tells it whatever the priorities',
@@ -251,6 +281,7 @@ export function looking({ it }: Part): void {
       assert.ok((await t.counts()).oldestReadyAgeMs >= 60_000);
     },
     'priority',
+    'dueOrder',
   );
 
   it('counts what ended and what failed', async (t) => {

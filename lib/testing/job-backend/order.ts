@@ -15,24 +15,106 @@ export function order({ it, options }: Part): void {
     assert.deepEqual(claimed, ids);
   });
 
-  it('hands out first what has been due for longest, however it was enqueued', async (t) => {
-    const now = Math.floor(await t.now());
-    const agos = [3, 1_000, 7, 500_000, 1, 80];
-    const ids = await t.add(...agos.map((ago) => ({ due: { at: now - ago } })));
-    const expected = agos
-      .map((ago, index) => ({ ago, id: ids[index]! }))
-      .toSorted((a, b) => b.ago - a.ago)
-      .map(({ id }) => id);
-    assert.deepEqual(await t.claimIds(10), expected);
-  });
+  it(
+    'hands out first what has been due for longest, however it was enqueued',
+    async (t) => {
+      const now = Math.floor(await t.now());
+      const agos = [3, 1_000, 7, 500_000, 1, 80];
+      const ids = await t.add(...agos.map((ago) => ({ due: { at: now - ago } })));
+      const expected = agos
+        .map((ago, index) => ({ ago, id: ids[index]! }))
+        .toSorted((a, b) => b.ago - a.ago)
+        .map(({ id }) => id);
+      assert.deepEqual(await t.claimIds(10), expected);
+    },
+    'dueOrder',
+  );
 
-  it('hands out what came due in the same millisecond in the order of ids', async (t) => {
-    const at = Math.floor(await t.now()) - 10;
-    const jobs = t.jobs(50, { due: { at } });
-    const ids = jobs.map(({ id }) => id);
-    await t.backend.enqueue(jobs.toReversed());
-    assert.deepEqual(await t.claimIds(50), ids);
-  });
+  it(
+    'hands out what came due in the same millisecond in the order of ids',
+    async (t) => {
+      const at = Math.floor(await t.now()) - 10;
+      const jobs = t.jobs(50, { due: { at } });
+      const ids = jobs.map(({ id }) => id);
+      await t.backend.enqueue(jobs.toReversed());
+      assert.deepEqual(await t.claimIds(50), ids);
+    },
+    'dueOrder',
+  );
+
+  it(
+    'hands out jobs in the order in which they came, whatever their ids and however long they have been due',
+    async (t) => {
+      const now = Math.floor(await t.now());
+      const ids: string[] = [];
+      for (const agos of [[1_000, 0, 500_000], [3], [70_000, 80, 90_000, 1]]) {
+        const jobs = agos.map((ago) => t.job({ due: { at: now - ago } })).toReversed();
+        await t.backend.enqueue(jobs);
+        ids.push(...jobs.map(({ id }) => id));
+      }
+      assert.deepEqual([...(await t.claimIds(3)), ...(await t.claimIds(10))], ids);
+    },
+    'arrivalOrder',
+  );
+
+  it(
+    'hands out what has come due behind what waited when a claim saw that, and before what comes later',
+    async (t) => {
+      const [a, b] = await t.add({}, {});
+      const [second, first] = await t.add({ inMs: 2 * t.unit }, { inMs: t.unit });
+      await t.advance(3 * t.unit);
+      assert.deepEqual(await t.claimIds(1), [a]);
+      const last = await t.addOne({ due: { at: Math.floor(await t.now()) - 500_000 } });
+      assert.deepEqual(await t.claimIds(10), [b, first, second, last]);
+    },
+    'arrivalOrder',
+  );
+
+  it(
+    'hands out first what was released',
+    async (t) => {
+      const [a, b, c, d] = await t.add({}, {}, {}, {});
+      const [first, second] = await t.claim({ limit: 2 });
+      await t.advance(2);
+      await t.settle(released(second!));
+      assert.deepEqual(await t.claimIds(1), [b]);
+      await t.settle(released(first!));
+      const early = await t.addOne({ due: { at: Math.floor(await t.now()) - 500_000 } });
+      assert.deepEqual(await t.claimIds(10), [a, c, d, early]);
+    },
+    'arrivalOrder',
+  );
+
+  it(
+    'hands out first what was lost with its lease',
+    async (t) => {
+      const [a, b, c, d] = await t.add({}, {}, {}, {});
+      await t.claim({ limit: 2, leaseMs: t.unit });
+      const early = await t.addOne({ due: { at: Math.floor(await t.now()) - 500_000 } });
+      await t.advance(2 * t.unit);
+      const claimed = await t.claimIds(10);
+      assert.deepEqual(new Set(claimed.slice(0, 2)), new Set([a, b]));
+      assert.deepEqual(claimed.slice(2), [c, d, early]);
+    },
+    'arrivalOrder',
+  );
+
+  it(
+    'puts what has failed, and what is retried, behind all that wait',
+    async (t) => {
+      const scheduled = await t.addOne({ inMs: dayMs });
+      const [a, b] = await t.add({}, {});
+      const job = await t.claimOne();
+      const early = await t.addOne({ due: { at: Math.floor(await t.now()) - 500_000 } });
+      await t.advance(2);
+      await t.settle(failed(job));
+      await t.backend.retry(t.queue, [scheduled]);
+      const claimed = await t.claimIds(10);
+      assert.deepEqual(claimed.slice(0, 2), [b, early]);
+      assert.deepEqual(new Set(claimed.slice(2)), new Set([a, scheduled]));
+    },
+    'arrivalOrder',
+  );
 
   it('puts a job that was released back to where it was', async (t) => {
     const ids = await t.add({}, {}, {});

@@ -287,6 +287,13 @@ export class Trial {
     assert.ok(time >= from - 1 && time <= to + 1, `${what}: ${time} is not between ${from} and ${to}`);
   }
 
+  /** The end of a lease, as it is stored. Where the client's clock counts, only the store may know it to the millisecond. */
+  assertLeaseEnd(time: number | undefined, from: number, to: number, what: string): void {
+    const { capabilities, slackMs } = this.options;
+    const slack = capabilities.clock === 'client' ? slackMs : 0;
+    this.assertBetween(time, from - slack, to + slack, what);
+  }
+
   async #open(handle: JobBackend): Promise<void> {
     this.#handles.push(handle);
     await this.soon(handle.open(this.host), 'open()');

@@ -1,4 +1,5 @@
 import { WorkerModule } from 'nestjs-worker';
+import { BullMqJobBackend } from 'nestjs-worker/bullmq';
 import { WorkerSpanProcessor, WorkerTracingModule } from 'nestjs-worker/opentelemetry';
 import { WorkerLoggingModule } from 'nestjs-worker/pino';
 import { WorkerMetricsModule } from 'nestjs-worker/prometheus';
@@ -16,6 +17,7 @@ it('each sub-path can be imported', () => {
     WorkerLoggingModule,
     WorkerMetricsModule,
     RedisJobBackend,
+    BullMqJobBackend,
     WorkerHealthIndicator,
     WorkerHealthModule,
     FakeClock,
@@ -23,5 +25,5 @@ it('each sub-path can be imported', () => {
     stressStartStop,
     createThreads,
     inThread,
-  ]).toEqual(Array.from({ length: 13 }, () => expect.any(Function)));
+  ]).toEqual(Array.from({ length: 14 }, () => expect.any(Function)));
 });

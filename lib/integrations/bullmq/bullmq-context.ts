@@ -1,0 +1,56 @@
+import type { ClaimedJob, JobBackendHost } from '../../jobs/index.js';
+import type { BullMqStore } from './bullmq-store.js';
+import type { HeldJobs } from './held-jobs.js';
+import { type JobRecord, recordOfCopy, toClaimedJob } from './job-record.js';
+import type { EndedCounts } from './ended-counts.js';
+
+/** What the parts of an open backend share. */
+export interface BullMqContext {
+  readonly store: BullMqStore;
+  readonly host: JobBackendHost;
+  readonly held: HeldJobs;
+  readonly ended: EndedCounts;
+  /** How this process is called in BullMQ. */
+  readonly processedBy: string;
+  readonly priorities: boolean;
+  readonly pollIntervalMs: number;
+  /** A text by which nothing was ever locked. */
+  readonly newLock: () => string;
+}
+
+const atHandSuffix = ' (at hand)';
+
+/** By whom a job is processed that was claimed to be at hand, and not to be started. */
+export function atHandOf(processedBy: string): string {
+  return processedBy + atHandSuffix;
+}
+
+export function isAtHand(processedBy: string | undefined): boolean {
+  return processedBy?.endsWith(atHandSuffix) === true;
+}
+
+/** What was stored of jobs when they were claimed: more than the contract tells. */
+const records = new WeakMap<ClaimedJob, JobRecord>();
+
+/** A claimed job, of which `recordOf()` knows what it was made of. */
+export function claimedJob(queue: string, record: JobRecord, lock: string, leaseMs: number): ClaimedJob {
+  const job = toClaimedJob(queue, record, lock, leaseMs);
+  records.set(job, record);
+  return job;
+}
+
+/** What was stored of a job when it was claimed; as far as the job itself tells, where somebody has made a copy of it. */
+export function recordOf(job: ClaimedJob): JobRecord {
+  return records.get(job) ?? recordOfCopy(job);
+}
+
+/** The code of an error of BullMQ; `undefined` for any other. */
+export function bullCodeOf(error: unknown): number | undefined {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'number' ? code : undefined;
+}
+
+/** BullMQ's answers to who does not hold a job, or holds it no more: it is gone, has no lock, is elsewhere, has another lock. */
+export const notHeldCodes: ReadonlySet<number> = new Set([-1, -2, -3, -6]);
+/** It has no lock any more, which may be since the lease was over. */
+export const noLockCode = -2;

@@ -1,0 +1,109 @@
+import type { IQueueBackend } from 'bullmq';
+import type { Death, JobRecord, OwnState } from './job-record.js';
+import type { KeepsText } from './json-bytes.js';
+
+/** A job that somebody holds. */
+export interface Held {
+  readonly id: string;
+  /** By what it is locked. */
+  readonly lock: string;
+}
+
+/** An active job whose lock is gone. */
+export interface Lapsed {
+  readonly id: string;
+  readonly claim: number;
+  readonly startedAt: number;
+  readonly processedBy: string | undefined;
+  readonly made: number;
+  readonly at: 'active';
+  readonly state: OwnState | undefined;
+}
+
+/** What there is of active jobs. */
+export interface ActiveJobs {
+  readonly lapsed: readonly Lapsed[];
+  readonly held: number;
+  /** When the next lock ends, by the clock of this machine. */
+  readonly nextEndsAt: number | undefined;
+}
+
+/** Where jobs of a state are. */
+export type Place =
+  | 'wait'
+  | 'prioritized'
+  | 'delayed'
+  | 'active'
+  | 'completed'
+  | 'failed'
+  | 'waiting-children';
+
+export const places: readonly Place[] = [
+  'wait',
+  'prioritized',
+  'delayed',
+  'active',
+  'completed',
+  'failed',
+  'waiting-children',
+];
+
+export interface PlacePage {
+  readonly ids: readonly string[];
+  /** Where the next page begins; `undefined` after the last. */
+  readonly next: string | undefined;
+}
+
+/** Waits for BullMQ to say that there may be jobs in a queue. */
+export interface JobSignal {
+  /** Resolves once there may be some, with true, or after `ms`. */
+  wait(ms: number): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** What BullMQ leaves to its stores, or has no call for: one for Redis, one for PostgreSQL. */
+export interface BullMqStore {
+  /** How many jobs it is asked for at once. */
+  readonly claimsAtOnce: number;
+  readonly keepsText: KeepsText;
+  /** Points in time later than that cannot be stored. */
+  readonly latest: number;
+  open(): Promise<void>;
+  close(): Promise<void>;
+  /** BullMQ's own calls; those that claim do it for `leaseMs`. */
+  calls(queue: string, leaseMs?: number): IQueueBackend;
+  signal(queue: string): JobSignal;
+  /** Has somebody look again who waits for jobs, here or elsewhere. */
+  announce(queue: string): Promise<void>;
+
+  /** Jobs that were asked for at once, in the order in which they waited. Where it answers in that order, it has none. */
+  inTurn?(queue: string, ids: readonly string[]): Promise<readonly string[]>;
+  read(queue: string, ids: readonly string[]): Promise<readonly (JobRecord | undefined)[]>;
+  /** Of each, by whom it was enqueued; `undefined` for one that is not stored. */
+  readEnqueuers(queue: string, ids: readonly string[]): Promise<readonly (string | undefined)[]>;
+  /** A page of what is at one place, those first that were there first. Throws where `from` is none of its own. */
+  page(queue: string, place: Place, from: string | undefined, limit: number): Promise<PlacePage>;
+  readActive(queue: string): Promise<ActiveJobs>;
+  /** Which of them are still locked by that. */
+  areHeld(queue: string, jobs: readonly Held[]): Promise<readonly boolean[]>;
+
+  /** Writes what became of a job; with a lock, only while it is locked by that. Answers whether it did. */
+  write(queue: string, id: string, state: OwnState, lock: string | undefined): Promise<boolean>;
+  /**
+   * Puts an active job back whose lock is gone, before all that waits, and notes the death of whoever held it. Answers
+   * whether it did: not where somebody has claimed it since, or locked it again.
+   */
+  putBack(queue: string, job: Lapsed, death: Death | undefined): Promise<boolean>;
+  /** Locks a job again that nobody has claimed since. */
+  lockAgain(queue: string, job: Held, claim: number, lockMs: number): Promise<boolean>;
+  /** Its lock is gone, whoever had it. */
+  unlock(queue: string, id: string): Promise<void>;
+  /** Somebody who was taken for dead after that claim is not. */
+  noteAlive(queue: string, id: string, claim: number): Promise<void>;
+  /** They are not only at hand any more. */
+  noteStarted(queue: string, ids: readonly string[], processedBy: string): Promise<void>;
+  /** Ends a job that waits or is for later, as completed with that value. Answers whether it did. */
+  endWaiting(queue: string, id: string, value: string, now: number): Promise<boolean>;
+  /** Holds a unique key for a job, unless another one has it. */
+  holdKey(queue: string, deduplicationId: string, id: string, ttlMs: number | undefined): Promise<void>;
+}

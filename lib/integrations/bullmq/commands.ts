@@ -1,0 +1,211 @@
+import type { IQueueBackend } from 'bullmq';
+import type { CancelAnswer, CancelOptions, DeleteAnswer, JobAttempt, RetryAnswer } from '../../jobs/index.js';
+import { type BullMqContext, bullCodeOf, isAtHand, notHeldCodes } from './bullmq-context.js';
+import {
+  type CancelledMark,
+  cancelledValue,
+  failuresOf,
+  isPast,
+  type JobRecord,
+  lastErrorOf,
+  stateOf,
+} from './job-record.js';
+import { readById } from './read-by-id.js';
+
+/** BullMQ's word for: whoever holds it. */
+const anyLock = '0';
+/** Others may change a job while it is looked at; after so many times that is none of it. */
+const mostTries = 10;
+/** Jobs that are changed at the same time. */
+const atOnce = 250;
+
+type BullJob = Parameters<IQueueBackend['moveToFailed']>[0];
+/** `undefined`: it is not as it was any more, and is to be looked at again. */
+type Try<Answer> = (record: JobRecord | undefined, now: number) => Promise<Answer | undefined>;
+
+/** What a person does with jobs. */
+export class JobCommands {
+  readonly #context: BullMqContext;
+
+  constructor(context: BullMqContext) {
+    this.#context = context;
+  }
+
+  delete(queue: string, ids: readonly string[]): Promise<DeleteAnswer[]> {
+    const { store, host } = this.#context;
+    const calls = store.calls(queue);
+    const revoked: string[] = [];
+    return this.#each<DeleteAnswer>(
+      queue,
+      ids,
+      'unknown',
+      async (record, now) => {
+        if (record === undefined) return 'unknown';
+        const { id } = record;
+        if (record.at === 'active') {
+          await store.unlock(queue, id);
+          await calls.moveToFailed(bullJob(record), 'deleted', true, anyLock, false);
+          return 'active';
+        }
+        const isGone = isPast(record, now);
+        if ((await calls.remove(id, false)) === 0) return undefined;
+        return isGone ? 'unknown' : 'deleted';
+      },
+      (id) => revoked.push(id),
+    ).finally(() => {
+      if (revoked.length > 0) host.onRevoked(queue, revoked);
+    });
+  }
+
+  cancel(queue: string, ids: readonly string[], { keepMs, error }: CancelOptions): Promise<CancelAnswer[]> {
+    const { store, host } = this.#context;
+    const calls = store.calls(queue);
+    const revoked: string[] = [];
+    // Named again, it is not known any more where it is not kept.
+    return this.#each<CancelAnswer>(
+      queue,
+      ids,
+      keepMs > 0 ? 'ended' : 'unknown',
+      async (record, now) => {
+        if (record === undefined || isPast(record, now)) return 'unknown';
+        const { id } = record;
+        const value = (attempt?: JobAttempt): Record<string, unknown> => {
+          const mark: CancelledMark = {
+            keptUntil: now + keepMs,
+            ...(error !== undefined && { error }),
+            ...(attempt !== undefined && { attempt }),
+          };
+          return cancelledValue(mark);
+        };
+        switch (record.at) {
+          case 'completed':
+          case 'failed':
+            return 'ended';
+          case 'active': {
+            const attempt = calledOff(record, error, now);
+            await store.unlock(queue, id);
+            await calls.moveToCompleted(bullJob(record), value(attempt), keepMs <= 0, anyLock, false);
+            await this.#freeKey(calls, record);
+            return 'active';
+          }
+          default: {
+            const isDone =
+              keepMs > 0
+                ? await store.endWaiting(queue, id, JSON.stringify(value()), now)
+                : (await calls.remove(id, false)) > 0;
+            return isDone ? 'cancelled' : undefined;
+          }
+        }
+      },
+      (id) => revoked.push(id),
+    ).finally(() => {
+      if (revoked.length > 0) host.onRevoked(queue, revoked);
+    });
+  }
+
+  retry(queue: string, ids: readonly string[]): Promise<RetryAnswer[]> {
+    const { store } = this.#context;
+    const calls = store.calls(queue);
+    return this.#each<RetryAnswer>(queue, ids, 'ready', async (record, now) => {
+      if (record === undefined || isPast(record, now)) return 'unknown';
+      const { id } = record;
+      const state = stateOf(record, now);
+      if (state === 'completed' || state === 'cancelled') return 'ended';
+      if (state === 'active' || state === 'ready') return state;
+      const lastError = lastErrorOf(record);
+      const fresh = {
+        failures: 0,
+        made: record.at === 'failed' ? 0 : record.made,
+        dueAt: now,
+        attempts: record.state?.attempts ?? [],
+        forgivenAt: now,
+        ...(lastError !== undefined && { lastError }),
+      };
+      if (!(await store.write(queue, id, fresh, undefined))) return undefined;
+      if (record.at === 'failed') {
+        await calls.retryFinishedJob(bullJob(record), 'failed', { resetAttemptsMade: true });
+        const { deduplicationId, own, timestamp } = record;
+        if (deduplicationId !== undefined) {
+          const leftMs = own.keyTtlMs === undefined ? undefined : timestamp + own.keyTtlMs - now;
+          if (leftMs === undefined || leftMs > 0) await store.holdKey(queue, deduplicationId, id, leftMs);
+        }
+      } else {
+        await calls.promote(id);
+      }
+      return 'retried';
+    });
+  }
+
+  /** Does something with each job, once; `again` is the answer of one that is named again. */
+  async #each<Answer extends string>(
+    queue: string,
+    ids: readonly string[],
+    again: Answer,
+    attempt: Try<Answer>,
+    onActive: (id: string) => unknown = () => {},
+  ): Promise<Answer[]> {
+    const answers = new Map<string, Answer>();
+    const unique = [...new Set(ids)];
+    for (let from = 0; from < unique.length; from += atOnce) {
+      const some = unique.slice(from, from + atOnce);
+      const records = await readById(this.#context.store, queue, some);
+      await Promise.all(
+        some.map(async (id, index) => {
+          const answer = await this.#try(queue, id, records[index], attempt);
+          answers.set(id, answer);
+          if (answer === 'active' && records[index]?.at === 'active') onActive(id);
+        }),
+      );
+    }
+    const named = new Set<string>();
+    return ids.map((id) => {
+      const answer = answers.get(id)!;
+      if (!named.has(id)) {
+        named.add(id);
+        return answer;
+      }
+      return answer === 'unknown' ? answer : again;
+    });
+  }
+
+  async #try<Answer>(
+    queue: string,
+    id: string,
+    first: JobRecord | undefined,
+    attempt: Try<Answer>,
+  ): Promise<Answer> {
+    let record = first;
+    for (let tries = 0; tries < mostTries; tries++) {
+      try {
+        const answer = await attempt(record, Date.now());
+        if (answer !== undefined) return answer;
+      } catch (error) {
+        const code = bullCodeOf(error);
+        if (code === undefined || !notHeldCodes.has(code)) throw error;
+      }
+      [record] = await readById(this.#context.store, queue, [id]);
+    }
+    throw new Error(`job ${id} of queue "${queue}" was changed again and again by others`);
+  }
+
+  async #freeKey(calls: IQueueBackend, { own, deduplicationId, id }: JobRecord): Promise<void> {
+    if (own.keyTtlMs === undefined || deduplicationId === undefined) return;
+    await calls.removeDeduplicationKey(deduplicationId, id);
+  }
+}
+
+/** The attempt that is called off by cancelling; none where it was only at hand. */
+function calledOff(record: JobRecord, error: string | undefined, now: number): JobAttempt | undefined {
+  if (isAtHand(record.processedBy)) return undefined;
+  return {
+    attempt: failuresOf(record) + 1,
+    startedAt: record.processedOn ?? now,
+    endedAt: now,
+    outcome: 'cancelled',
+    ...(error !== undefined && { error }),
+  };
+}
+
+function bullJob({ id }: JobRecord): BullJob {
+  return { id, opts: { attempts: 0 } } as BullJob;
+}

@@ -1,0 +1,2 @@
+export { BullMqJobBackend } from './bullmq-job-backend.js';
+export type { BullMqJobBackendOptions } from './bullmq-options.js';

@@ -1,0 +1,285 @@
+import type { IQueueBackend } from 'bullmq';
+import type { BlockingClaimOptions, ClaimedJob, ClaimOptions } from '../../jobs/index.js';
+import { atHandOf, type BullMqContext, claimedJob, isAtHand } from './bullmq-context.js';
+import type { JobSignal, Lapsed } from './bullmq-store.js';
+import { failuresOf, type JobRecord, type NextJob, recordOfClaim } from './job-record.js';
+
+/** A queue that is never empty is looked through for jobs whose lease is over so often, at most. */
+const lookThroughMs = 2_000;
+/** Nobody is asked sooner than that again, however often it was announced that there are jobs. */
+const breathMs = 5;
+
+/** What a look brought. */
+interface Fetched {
+  readonly jobs: ClaimedJob[];
+  /** When the next one comes due. */
+  readonly nextDueAt: number | undefined;
+}
+
+/** A job that BullMQ has given, and by what it is locked. */
+interface Taken {
+  readonly record: JobRecord;
+  readonly lock: string;
+}
+
+interface AskedForSome {
+  readonly taken: Taken[];
+  readonly nextDueAt: number | undefined;
+  readonly failure: Error | undefined;
+  /** There is no more to be had just now. */
+  readonly isEmpty: boolean;
+}
+
+/** Takes jobs of one queue, and waits for them. */
+export class QueueClaims {
+  readonly #context: BullMqContext;
+  readonly #queue: string;
+  readonly #release: (jobs: readonly ClaimedJob[]) => Promise<unknown>;
+  readonly #waiting = new Set<() => void>();
+  #signal: JobSignal | undefined;
+  #isListening = false;
+  /** How often it was announced that there may be jobs. */
+  #announced = 0;
+  /** Looks since the last one that brought a job. */
+  #fruitless = 0;
+  #lookingThrough: Promise<{ readonly put: number; readonly nextEndsAt: number | undefined }> | undefined;
+  #lookedThroughAt = -Infinity;
+  /** When the first of the leases that are known here is over, unless it was renewed. */
+  #firstEndsAt = Infinity;
+  #closed = false;
+  #endBreath: () => void = () => {};
+
+  constructor(
+    context: BullMqContext,
+    queue: string,
+    release: (jobs: readonly ClaimedJob[]) => Promise<unknown>,
+  ) {
+    this.#context = context;
+    this.#queue = queue;
+    this.#release = release;
+  }
+
+  async claim(options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    const { waitMs, signal } = options;
+    const deadline = performance.now() + waitMs;
+    let heard = this.#announced;
+    while (!signal.aborted && !this.#closed) {
+      heard = this.#announced;
+      // What was lost comes before what waits.
+      if (this.#firstEndsAt <= Date.now()) await this.#lookThrough();
+      let { jobs, nextDueAt } = await this.fetch(options);
+      let nextEndsAt: number | undefined;
+      if (jobs.length === 0 && !signal.aborted) {
+        const through = await this.#lookThrough();
+        nextEndsAt = through.nextEndsAt;
+        if (through.put > 0) ({ jobs, nextDueAt } = await this.fetch(options));
+      }
+      if (signal.aborted || this.#closed) {
+        await this.#release(jobs);
+        break;
+      }
+      if (jobs.length > 0) return jobs;
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return [];
+      const now = Date.now();
+      const until = Math.min(
+        leftMs,
+        this.#context.pollIntervalMs,
+        (nextDueAt ?? Infinity) - now,
+        // A millisecond later it is over for sure.
+        (nextEndsAt ?? Infinity) - now + 1,
+      );
+      if (this.#announced === heard) await this.#wait(Math.max(1, until), signal);
+    }
+    if (this.#announced !== heard && !this.#closed) await this.#passOn();
+    return [];
+  }
+
+  /** Takes what there is. */
+  async fetch({ limit, prefetch, leaseMs }: ClaimOptions): Promise<Fetched> {
+    const calls = this.#context.store.calls(this.#queue, leaseMs);
+    const wanted = limit + prefetch;
+    const taken: Taken[] = [];
+    let nextDueAt: number | undefined;
+    let asked = 0;
+    while (asked < wanted) {
+      // Those to be started, and then those to be at hand.
+      const starts = asked < limit;
+      const size = Math.min(this.#context.store.claimsAtOnce, (starts ? limit : wanted) - asked);
+      const answer = await this.#askForSome(calls, size, starts);
+      nextDueAt = answer.nextDueAt;
+      taken.push(...answer.taken);
+      // What was taken before is not to be lost.
+      if (answer.failure !== undefined && taken.length === 0) throw answer.failure;
+      if (answer.isEmpty) break;
+      asked += answer.taken.length;
+    }
+    if (taken.length > 0) this.#fruitless = 0;
+    if (
+      taken.length > 0 &&
+      performance.now() - this.#lookedThroughAt > Math.max(lookThroughMs, leaseMs / 4)
+    ) {
+      // Others may have lost some.
+      void this.#lookThrough().catch(() => {});
+    }
+    return { jobs: await this.taken(taken, leaseMs), nextDueAt };
+  }
+
+  /** Makes claimed jobs of what BullMQ has given. */
+  async taken(taken: readonly Taken[], leaseMs: number): Promise<ClaimedJob[]> {
+    const { store, held } = this.#context;
+    // Of one that was claimed before, there is more to tell.
+    const again = taken.filter(({ record }) => record.claims > 1).map(({ record }) => record.id);
+    const stored = again.length === 0 ? [] : await store.read(this.#queue, again);
+    if (taken.length > 0) this.#firstEndsAt = Math.min(this.#firstEndsAt, Date.now() + leaseMs);
+    const byId = new Map(stored.map((record) => [record?.id, record]));
+    return taken.map(({ record, lock }) => {
+      const all: JobRecord = { ...(byId.get(record.id) ?? record), ...ofClaim(record) };
+      const job = claimedJob(this.#queue, all, lock, leaseMs);
+      held.hold(this.#queue, job, { id: record.id, lock });
+      return job;
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#endBreath();
+    this.#wake();
+    return this.#signal?.close() ?? Promise.resolve();
+  }
+
+  async #askForSome(calls: IQueueBackend, size: number, starts: boolean): Promise<AskedForSome> {
+    const { store, processedBy, newLock } = this.#context;
+    const name = starts ? processedBy : atHandOf(processedBy);
+    const locks = Array.from({ length: size }, () => newLock());
+    const answers = await Promise.allSettled(locks.map((lock) => calls.moveToActive(lock, name)));
+    const taken: Taken[] = [];
+    let nextDueAt: number | undefined;
+    let failure: Error | undefined;
+    let isEmpty = false;
+    for (const [index, answer] of answers.entries()) {
+      if (answer.status === 'rejected') {
+        failure = answer.reason as Error;
+        isEmpty = true;
+        continue;
+      }
+      const next = answer.value as unknown as NextJob;
+      const record = recordOfClaim(next);
+      if (record === undefined) {
+        const [, , limitedMs = 0, delayUntil = 0] = next;
+        isEmpty = true;
+        if (limitedMs > 0) nextDueAt = Date.now() + limitedMs;
+        else if (delayUntil > 0) nextDueAt = delayUntil;
+        continue;
+      }
+      const lock = locks[index]!;
+      if (await this.#isToRun(calls, record, next[0]?.deferredFailure, lock)) taken.push({ record, lock });
+    }
+    if (taken.length > 1 && store.inTurn !== undefined) {
+      const ids = await store.inTurn(
+        this.#queue,
+        taken.map(({ record }) => record.id),
+      );
+      taken.sort((a, b) => ids.indexOf(a.record.id) - ids.indexOf(b.record.id));
+    }
+    return { taken, nextDueAt, failure, isEmpty };
+  }
+
+  /** One that BullMQ has given up on, such as by a worker of its own, is dead; others are to be run. */
+  async #isToRun(
+    calls: IQueueBackend,
+    { id, opts }: JobRecord,
+    failure: string | undefined,
+    lock: string,
+  ): Promise<boolean> {
+    if (!failure) return true;
+    const job = { id, opts } as Parameters<IQueueBackend['moveToFailed']>[0];
+    await calls.moveToFailed(job, failure, false, lock, false, { failedReason: failure });
+    return false;
+  }
+
+  /** Puts back jobs whose lease is over. */
+  #lookThrough(): Promise<{ readonly put: number; readonly nextEndsAt: number | undefined }> {
+    this.#lookingThrough ??= this.#lookThroughNow().finally(() => (this.#lookingThrough = undefined));
+    return this.#lookingThrough;
+  }
+
+  async #lookThroughNow(): Promise<{ readonly put: number; readonly nextEndsAt: number | undefined }> {
+    const { store } = this.#context;
+    this.#firstEndsAt = Infinity;
+    const { lapsed, nextEndsAt } = await store.readActive(this.#queue);
+    this.#lookedThroughAt = performance.now();
+    this.#firstEndsAt = Math.min(this.#firstEndsAt, nextEndsAt ?? Infinity);
+    const now = Date.now();
+    // Each is put before the others: the one that was claimed first comes last.
+    const inTurn = lapsed.toSorted((a, b) => b.startedAt - a.startedAt);
+    const put = await Promise.all(inTurn.map((job) => store.putBack(this.#queue, job, deathOf(job, now))));
+    return { put: put.filter(Boolean).length, nextEndsAt };
+  }
+
+  #wait(ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancelTimer();
+        signal.removeEventListener('abort', end);
+        this.#waiting.delete(end);
+        resolve();
+      };
+      const cancelTimer = this.#context.host.setTimer(end, ms);
+      signal.addEventListener('abort', end, { once: true });
+      this.#waiting.add(end);
+      void this.#listen();
+    });
+  }
+
+  /** Listens for announcements as long as somebody waits. */
+  async #listen(): Promise<void> {
+    if (this.#isListening) return;
+    this.#isListening = true;
+    const { store, pollIntervalMs } = this.#context;
+    this.#signal ??= store.signal(this.#queue);
+    while (this.#waiting.size > 0 && !this.#closed) {
+      const isAnnounced = await this.#signal.wait(pollIntervalMs);
+      if (!isAnnounced || this.#closed) continue;
+      this.#announced++;
+      // Redis tells one only.
+      if (this.#waiting.size === 0) await store.announce(this.#queue).catch(() => {});
+      this.#wake();
+      // One that brings nothing again and again is not to keep everybody busy.
+      if (++this.#fruitless > 3) await this.#breathe(Math.min(breathMs * 2 ** this.#fruitless, 200));
+    }
+    this.#isListening = false;
+  }
+
+  /** What was announced to one who does not want it any more, another one is to hear. */
+  async #passOn(): Promise<void> {
+    if (this.#waiting.size > 0) this.#wake();
+    else await this.#context.store.announce(this.#queue);
+  }
+
+  #wake(): void {
+    this.#waiting.forEach((end) => end());
+  }
+
+  #breathe(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancelTimer = this.#context.host.setTimer(resolve, ms);
+      this.#endBreath = () => {
+        cancelTimer();
+        resolve();
+      };
+    });
+  }
+}
+
+/** What the claim itself is the last word on. */
+function ofClaim({ at, claims, made, processedOn, processedBy, opts }: JobRecord) {
+  return { at, claims, made, processedOn, processedBy, ...(opts !== undefined && { opts }) };
+}
+
+/** The death of whoever held a job; none where it was only at hand. */
+function deathOf(job: Lapsed, now: number) {
+  if (isAtHand(job.processedBy)) return undefined;
+  const { claim, startedAt } = job;
+  return { claim, startedAt, endedAt: now, attempt: failuresOf(job) + 1 };
+}

@@ -1,0 +1,398 @@
+import type { IQueueBackend } from 'bullmq';
+import {
+  type ClaimedJob,
+  type ClaimOptions,
+  type Extension,
+  historyLimit,
+  type JobAttempt,
+  type SettleAnswer,
+  type Settlement,
+} from '../../jobs/index.js';
+import {
+  type BullMqContext,
+  bullCodeOf,
+  isAtHand,
+  noLockCode,
+  notHeldCodes,
+  recordOf,
+} from './bullmq-context.js';
+import { readToken } from './claim-token.js';
+import {
+  cancelledValue,
+  dueAtOf,
+  failuresOf,
+  type JobRecord,
+  lastErrorOf,
+  type NextJob,
+  type OwnState,
+  recordOfClaim,
+} from './job-record.js';
+import { valueOf } from './json-bytes.js';
+import type { QueueClaims } from './queue-claims.js';
+
+type BullJob = Parameters<IQueueBackend['moveToCompleted']>[0];
+
+/** Jobs whose locks are renewed in one call. */
+const largestBatch = 500;
+/** For how long a job is locked again whose holder came late, to be settled at once. */
+const settleLockMs = 10_000;
+/** As many failures as this are shown in BullMQ's own field. */
+const shownFailures = 10;
+
+/** One settlement under way. */
+interface Settling {
+  readonly queue: string;
+  readonly job: ClaimedJob;
+  readonly record: JobRecord;
+  readonly lock: string;
+  readonly calls: IQueueBackend;
+  /** Whether to take the next job in the same call. */
+  readonly takesNext: boolean;
+}
+
+/** What BullMQ answered to a settlement that was accepted. */
+interface Settled {
+  /** By what it was locked, and is the next one. */
+  readonly lock: string;
+  readonly next?: NextJob | undefined;
+  /** Of one that is dead: so many may be. */
+  readonly maxDead?: number;
+}
+
+/** Says what becomes of jobs that are held, and holds on to them. */
+export class JobSettling {
+  readonly #context: BullMqContext;
+  readonly #claimsOf: (queue: string) => QueueClaims;
+
+  constructor(context: BullMqContext, claimsOf: (queue: string) => QueueClaims) {
+    this.#context = context;
+    this.#claimsOf = claimsOf;
+  }
+
+  async settle(
+    queue: string,
+    settlements: readonly Settlement[],
+    thenClaim?: ClaimOptions,
+  ): Promise<SettleAnswer> {
+    const { limit = 0, prefetch = 0, leaseMs = 0 } = thenClaim ?? {};
+    const calls = this.#context.store.calls(queue, leaseMs);
+    // One after the other where several are of the same job.
+    const before = new Map<string, Promise<unknown>>();
+    const under = settlements.map((settlement, index) => {
+      const { id } = settlement.job;
+      const run = (): Promise<Settled | undefined> => this.#settle(queue, settlement, calls, index < limit);
+      const earlier = before.get(id);
+      const settled = earlier === undefined ? run() : earlier.then(run, run);
+      before.set(id, settled);
+      return settled;
+    });
+    // All have ended before anything is answered.
+    await Promise.allSettled(under);
+    const settled = await Promise.all(under);
+    const claims = this.#claimsOf(queue);
+    const taken = settled.flatMap((one) => {
+      const record = one?.next && recordOfClaim(one.next);
+      return record ? [{ record, lock: one.lock }] : [];
+    });
+    const claimed = await claims.taken(taken, leaseMs);
+    if (claimed.length < limit + prefetch) {
+      const rest = { limit: Math.max(0, limit - claimed.length), prefetch, leaseMs };
+      claimed.push(...(await claims.fetch(rest)).jobs);
+    }
+    const maxDead = Math.min(...settled.map((one) => one?.maxDead ?? Infinity));
+    return {
+      accepted: settled.map((one) => one !== undefined),
+      claimed,
+      pushedOut: maxDead === Infinity ? 0 : await this.#pushOut(queue, maxDead),
+    };
+  }
+
+  async extend(queue: string, extensions: readonly Extension[]): Promise<readonly boolean[]> {
+    const answers = extensions.map(() => true);
+    const byLease = new Map<number, number[]>();
+    for (const [index, { leaseMs }] of extensions.entries()) {
+      const some = byLease.get(leaseMs);
+      if (some === undefined) byLease.set(leaseMs, [index]);
+      else some.push(index);
+    }
+    for (const [leaseMs, some] of byLease) {
+      for (let from = 0; from < some.length; from += largestBatch) {
+        await this.#extend(queue, extensions, some.slice(from, from + largestBatch), leaseMs, answers);
+      }
+    }
+    const held = extensions.filter((_, index) => answers[index]);
+    await Promise.all([this.#noteStarted(queue, held), this.#noteProgress(queue, held)]);
+    return answers;
+  }
+
+  async #extend(
+    queue: string,
+    extensions: readonly Extension[],
+    indexes: readonly number[],
+    leaseMs: number,
+    answers: boolean[],
+  ): Promise<void> {
+    const { store, held } = this.#context;
+    const renewals = indexes.flatMap((index) => {
+      const { job } = extensions[index]!;
+      const token = readToken(job.token);
+      answers[index] = token !== undefined;
+      return token === undefined ? [] : [{ index, job, token, id: recordOf(job).id }];
+    });
+    if (renewals.length === 0) return;
+    const ids = renewals.map(({ id }) => id);
+    const locks = renewals.map(({ token }) => token.lock);
+    const lost = new Set(await store.calls(queue).extendLocks(ids, locks, leaseMs));
+    await Promise.all(
+      renewals.map(async ({ index, job, token: { lock, claim }, id }) => {
+        if (!lost.has(id)) return;
+        const isHeld = await store.lockAgain(queue, { id, lock }, claim, leaseMs);
+        answers[index] = isHeld;
+        if (isHeld) return;
+        held.letGo(queue, job, lock);
+        await store.noteAlive(queue, id, claim);
+      }),
+    );
+  }
+
+  /** Those that were to be at hand may have been started by now. */
+  async #noteStarted(queue: string, extensions: readonly Extension[]): Promise<void> {
+    const { store, processedBy } = this.#context;
+    const ids = extensions.map(({ job }) => recordOf(job)).filter((record) => isAtHand(record.processedBy));
+    if (ids.length > 0)
+      await store.noteStarted(
+        queue,
+        ids.map(({ id }) => id),
+        processedBy,
+      );
+  }
+
+  async #noteProgress(queue: string, extensions: readonly Extension[]): Promise<void> {
+    const { store } = this.#context;
+    const calls = store.calls(queue);
+    await Promise.all(
+      extensions.map(async ({ job, progress }) => {
+        if (progress === undefined) return;
+        const value = valueOf(progress, this.#keepsValue) as Parameters<IQueueBackend['updateProgress']>[1];
+        await calls.updateProgress(recordOf(job).id, value);
+      }),
+    );
+  }
+
+  /** JSON that comes back from BullMQ as it was, which parses and writes it again. */
+  readonly #keepsValue = (text: string): boolean =>
+    this.#context.store.keepsText(text) && JSON.stringify(JSON.parse(text)) === text;
+
+  /** `undefined` where it is refused. */
+  async #settle(
+    queue: string,
+    settlement: Settlement,
+    calls: IQueueBackend,
+    takesNext: boolean,
+  ): Promise<Settled | undefined> {
+    const { store, held } = this.#context;
+    const { job } = settlement;
+    const token = readToken(job.token);
+    if (token === undefined) return undefined;
+    const { lock, claim } = token;
+    const record = recordOf(job);
+    const settling: Settling = { queue, job, record, lock, calls, takesNext };
+    held.letGo(queue, job, lock);
+    let settled = await this.#tryTo(settling, settlement);
+    // Its lease may be over, and nobody has the job yet.
+    if (
+      settled === noLockCode &&
+      (await store.lockAgain(queue, { id: record.id, lock }, claim, settleLockMs))
+    ) {
+      settled = await this.#tryTo(settling, settlement);
+    }
+    if (typeof settled === 'number') {
+      await store.noteAlive(queue, record.id, claim);
+      return undefined;
+    }
+    this.#count(queue, settlement);
+    await this.#freeKey(settling, settlement);
+    return settled;
+  }
+
+  /** A number where it is refused: BullMQ's code. */
+  async #tryTo(settling: Settling, settlement: Settlement): Promise<Settled | number> {
+    try {
+      return await this.#move(settling, settlement);
+    } catch (error) {
+      const code = bullCodeOf(error);
+      if (code !== undefined && notHeldCodes.has(code)) return code;
+      throw error;
+    }
+  }
+
+  async #move(settling: Settling, settlement: Settlement): Promise<Settled | number> {
+    const { queue, record, lock, calls, takesNext } = settling;
+    const { id } = record;
+    const now = Date.now();
+    switch (settlement.kind) {
+      case 'completed':
+        return this.#complete(settling, settlement.result, settlement.keepMs, now);
+      case 'cancelled': {
+        const { keepMs, error, attempt } = settlement;
+        const mark = {
+          keptUntil: now + keepMs,
+          ...(error !== undefined && { error }),
+          ...(attempt && { attempt }),
+        };
+        const isKept = keepMs > 0;
+        const { result } = await calls.moveToCompleted(
+          bullJobOf(record),
+          cancelledValue(mark),
+          !isKept,
+          lock,
+          takesNext,
+        );
+        return settledWith(lock, result);
+      }
+      case 'scheduled': {
+        const { delayMs, failures, attempt } = settlement;
+        const isFailure = attempt?.outcome === 'failed' || attempt?.outcome === 'timed-out';
+        const state = stateAfter(record, {
+          failures,
+          attempt,
+          // BullMQ counts one itself, save for a delay that is no failure.
+          made: record.made + (isFailure || delayMs <= 0 ? 1 : 0),
+          dueAt: now + delayMs,
+        });
+        if (!(await this.#context.store.write(queue, id, state, lock))) return noLockCode;
+        const fieldsToUpdate = isFailure ? shownFields(state) : undefined;
+        const fields = fieldsToUpdate && { fieldsToUpdate };
+        if (delayMs > 0) {
+          const options = { skipAttempt: !isFailure, fetchNext: takesNext, ...fields };
+          return settledWith(lock, await calls.moveToDelayed(id, now, Math.ceil(delayMs), lock, options));
+        }
+        await calls.retryJob(id, false, lock, fields);
+        return { lock };
+      }
+      case 'released': {
+        const { failures } = settling.job;
+        const { attempt } = settlement;
+        // BullMQ puts a job of a priority before others of it by the one call, and any other by the other, which counts.
+        const hasPriority = record.priority > 0;
+        const made = record.made + (hasPriority ? 0 : 1);
+        const state = stateAfter(record, { failures, attempt, made });
+        if (!(await this.#context.store.write(queue, id, state, lock))) return noLockCode;
+        if (hasPriority) await calls.moveJobFromActiveToWait(id, lock);
+        else await calls.retryJob(id, true, lock);
+        return { lock };
+      }
+      case 'dead': {
+        const { failures, attempt, cause, error, maxDead } = settlement;
+        const made = record.made + 1;
+        const state = { ...stateAfter(record, { failures, attempt, made }), cause, lastError: error };
+        if (!(await this.#context.store.write(queue, id, state, lock))) return noLockCode;
+        // None of his own: BullMQ is to say that all have been used.
+        const job = { ...bullJobOf(record), opts: { ...bullJobOf(record).opts, attempts: 0 } } as BullJob;
+        const { result } = await calls.moveToFailed(job, error, false, lock, takesNext, shownFields(state));
+        return { ...settledWith(lock, result), maxDead };
+      }
+    }
+  }
+
+  async #complete(
+    { queue, record, lock, calls, takesNext }: Settling,
+    result: Uint8Array | undefined,
+    keepMs: number,
+    now: number,
+  ): Promise<Settled | number> {
+    const isKept = keepMs > 0;
+    if (isKept) {
+      const state: OwnState = {
+        ...stateAfter(record, { failures: failuresOf(record), made: record.made + 1 }),
+        keptUntil: now + keepMs,
+        ...(result === undefined && { noResult: true as const }),
+      };
+      if (!(await this.#context.store.write(queue, record.id, state, lock))) return noLockCode;
+    }
+    const value = result === undefined ? null : valueOf(result, this.#keepsValue);
+    // Who enqueued it by BullMQ may have said for how long it is kept.
+    const keep = isKept ? false : (bullJobOf(record).opts.removeOnComplete ?? true);
+    const moved = await calls.moveToCompleted(bullJobOf(record), value, keep, lock, takesNext);
+    return settledWith(lock, moved.result);
+  }
+
+  /** Removes the oldest of too many dead jobs; answers how many. */
+  async #pushOut(queue: string, maxDead: number): Promise<number> {
+    const calls = this.#context.store.calls(queue);
+    const [dead = 0] = await calls.getCounts(['failed']);
+    if (dead <= maxDead) return 0;
+    const [ids = []] = (await calls.getRanges(
+      ['failed'],
+      0,
+      dead - maxDead - 1,
+      true,
+    )) as unknown as string[][];
+    const removed = await Promise.all(ids.map((id) => calls.remove(id, false)));
+    return removed.filter((count) => count > 0).length;
+  }
+
+  #count(queue: string, settlement: Settlement): void {
+    const attempt: JobAttempt | undefined = 'attempt' in settlement ? settlement.attempt : undefined;
+    const now = Date.now();
+    if (settlement.kind === 'completed') this.#context.ended.count(queue, 'completed', now);
+    else if (attempt?.outcome === 'failed' || attempt?.outcome === 'timed-out') {
+      this.#context.ended.count(queue, 'failed', now);
+    }
+  }
+
+  /** BullMQ goes on holding a key that was to be held for a time, although its job has ended. */
+  async #freeKey({ queue, record }: Settling, { kind }: Settlement): Promise<void> {
+    const { deduplicationId, own, id } = record;
+    if (own.keyTtlMs === undefined || deduplicationId === undefined) return;
+    if (kind === 'scheduled' || kind === 'released') return;
+    await this.#context.store.calls(queue).removeDeduplicationKey(deduplicationId, id);
+  }
+}
+
+/** What is to be written of a job after an attempt. */
+function stateAfter(
+  record: JobRecord,
+  after: {
+    readonly failures: number;
+    readonly made: number;
+    readonly attempt?: JobAttempt | undefined;
+    readonly dueAt?: number;
+  },
+): OwnState {
+  const { attempt, failures, made, dueAt = dueAtOf(record) } = after;
+  const attempts = record.state?.attempts ?? [];
+  const isFailure = attempt?.outcome === 'failed' || attempt?.outcome === 'timed-out';
+  const lastError = (isFailure ? attempt.error : undefined) ?? lastErrorOf(record);
+  const forgivenAt = record.state?.forgivenAt;
+  return {
+    failures,
+    made,
+    dueAt,
+    attempts: attempt === undefined ? attempts : [...attempts, attempt].slice(-historyLimit),
+    ...(lastError !== undefined && { lastError }),
+    ...(forgivenAt !== undefined && { forgivenAt }),
+  };
+}
+
+/** BullMQ's own fields for what went wrong, which its tools show. */
+function shownFields({ attempts, lastError }: OwnState): Record<string, string> {
+  const errors = attempts.map(({ error }) => error).filter((error) => error !== undefined);
+  return {
+    failedReason: shownText(lastError ?? ''),
+    stacktrace: JSON.stringify(errors.slice(-shownFailures).map(shownText)),
+  };
+}
+
+/** Not every store takes any text. */
+function shownText(text: string): string {
+  return Buffer.from(text.replaceAll('\0', '')).toString();
+}
+
+function bullJobOf({ id, opts = {} }: JobRecord): BullJob {
+  return { id, opts } as BullJob;
+}
+
+function settledWith(lock: string, result: unknown): Settled {
+  return Array.isArray(result) && result[0] ? { lock, next: result as unknown as NextJob } : { lock };
+}
