@@ -37,10 +37,12 @@ export default defineConfig({
           'test/package/consumers/**',
           ...(name === 'unit' ? special.map((folder) => `test/${folder}/**`) : []),
         ],
-        // Those that hold the time in their hands may share the machine. Of the others one runs at a time on two cores, and
-        // installing and compiling whole projects would take the time from tests that watch the clock.
-        ...(name === 'unit' && { maxWorkers: Math.max(2, availableParallelism() - 1) }),
-        sequence: { groupOrder: { unit: 0, package: 2 }[name] ?? 1 },
+        // Those that hold the time in their hands, or mostly wait for it, may share the machine. Of the others one runs at a
+        // time on two cores, and installing and compiling whole projects would take the time from tests that watch the clock.
+        ...(['unit', 'conformance'].includes(name) && {
+          maxWorkers: Math.max(2, availableParallelism() - 1),
+        }),
+        sequence: { groupOrder: { unit: 0, conformance: 1, package: 3 }[name] ?? 2 },
       },
     })),
   },

@@ -30,6 +30,11 @@ export interface EnqueueOptions {
   readonly headers?: Readonly<Record<string, string>> | undefined;
   /** How long it may take to be stored. Default: `enqueueTimeout` of the queue. */
   readonly timeout?: Duration | undefined;
+  /**
+   * A transaction of yours in the database that the jobs are in: the job is stored when it is committed, and not at all
+   * where it is rolled back. Only where the backend can, which says what it takes. Default: none.
+   */
+  readonly transaction?: object | undefined;
 }
 
 /** What all jobs of one `enqueueMany()` have in common. */
@@ -63,6 +68,7 @@ const optionNames: readonly (keyof EnqueueOptions)[] = [
   'limitKey',
   'headers',
   'timeout',
+  'transaction',
 ];
 
 const atOnce: NewJob['due'] = Object.freeze({ inMs: 0 });
@@ -94,6 +100,7 @@ export function resolveEnqueueOptions(
     limitKey: readText(reader, 'limitKey', 'Jobs with the same one share a limit.'),
     headers: readHeaders(reader),
     timeoutMs: reader.duration('timeout', undefined, { min: 1 }),
+    transaction: readTransaction(reader, capabilities),
   };
 }
 
@@ -172,6 +179,27 @@ function readPriority(reader: OptionReader, { name, priority: ranks }: JobBacken
     'priority',
     `nothing, since the backend "${name}" keeps to the order of due times`,
     'Use a queue of its own for what is urgent.',
+  );
+}
+
+function readTransaction(
+  reader: OptionReader,
+  { name, transactions = false }: JobBackendCapabilities,
+): NewJob['transaction'] {
+  const given = reader.get('transaction');
+  if (given === undefined) return undefined;
+  if (!transactions) {
+    return reader.refuse(
+      'transaction',
+      `nothing, since the backend "${name}" takes part in no transaction of others`,
+      'Write down in the transaction what is to be enqueued, and enqueue it when it is committed.',
+    );
+  }
+  if (typeof given === 'object' && given !== null) return given;
+  return reader.refuse(
+    'transaction',
+    'an object that the backend knows',
+    'Give the client of the transaction.',
   );
 }
 

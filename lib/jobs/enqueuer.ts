@@ -66,6 +66,16 @@ export class Enqueuer {
     });
   }
 
+  /** The same in a call of its own, such as one that is not to fail with others. */
+  async addAlone(job: NewJob, timeoutMs: number): Promise<EnqueuedJob> {
+    try {
+      const [enqueued] = await this.send([job], timeoutMs);
+      return enqueued!;
+    } catch (error) {
+      throw this.failure([job.id], error);
+    }
+  }
+
   /** Stores jobs in a call of their own. Rejects with what the call failed with. */
   async send(jobs: readonly NewJob[], timeoutMs: number): Promise<readonly EnqueuedJob[]> {
     const { tally } = this;

@@ -1,5 +1,8 @@
 export type { AroundEnqueueing, EnqueueCall } from './around-enqueueing.js';
 export { CancelJob, DiscardJob, SnoozeJob } from './control-flow.js';
+export { drainJobs } from './drain-jobs.js';
+export type { DrainJobsOptions } from './drain-jobs-options.js';
+export type { DrainedQueue, DrainLeft, LeftCause, LeftJob } from './drain-jobs-tally.js';
 export {
   type BlockingClaimOptions,
   type CancelAnswer,

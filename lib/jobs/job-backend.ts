@@ -85,14 +85,18 @@ export interface JobBackendCapabilities {
    *   first), or was put back. What was released, and what was lost with its lease, comes before all others. Jobs that
    *   are enqueued with a due time in the past wait behind those that were there before, and `oldestReadyAgeMs` tells of
    *   the job that is at the head of the queue.
+   * - `enqueued`: as with `arrival`, but what comes due takes the place that it got when it was enqueued, before all that
+   *   was enqueued since.
    */
-  readonly order: 'due' | 'arrival';
+  readonly order: 'due' | 'arrival' | 'enqueued';
   /** Whether `priority` of a job counts. */
   readonly priority: boolean;
   /** Which limits `claim` can enforce over all processes. */
   readonly limits: { readonly concurrency: boolean; readonly perKey: boolean; readonly rate: boolean };
   /** Whether tokens are decimal numbers that grow with every claim of a job, fit to fence off writes of a late holder. */
   readonly fencing: boolean;
+  /** Whether jobs can be enqueued in a transaction of the caller's. Default false. */
+  readonly transactions?: boolean;
   /** Whether leases are renewed beside the main loop. */
   readonly leaseThread: boolean;
   /** The format of queues that name none; default `msgpack`. */
@@ -132,6 +136,11 @@ export interface NewJob {
   readonly unique?: { readonly key: string; readonly ttlMs?: number | undefined } | undefined;
   /** Jobs with the same one share the limit `perKey`. */
   readonly limitKey?: string | undefined;
+  /**
+   * A transaction of the caller's in the store of the backend: the job is there once it is committed, and never was where
+   * it is rolled back. Only where the backend can.
+   */
+  readonly transaction?: object | undefined;
 }
 
 export type EnqueueAnswer =

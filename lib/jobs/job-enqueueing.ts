@@ -129,6 +129,9 @@ export class JobEnqueueing {
     const resolved = this.#maker.resolve(options);
     const job = this.#maker.make(payload, resolved);
     const timeoutMs = resolved.timeoutMs ?? this.#options.enqueueTimeoutMs;
-    return this.#enqueuer.add(job instanceof Promise ? await job : job, timeoutMs);
+    const made = job instanceof Promise ? await job : job;
+    return made.transaction === undefined
+      ? this.#enqueuer.add(made, timeoutMs)
+      : this.#enqueuer.addAlone(made, timeoutMs);
   }
 }

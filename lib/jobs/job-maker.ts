@@ -93,9 +93,10 @@ export class JobMaker {
 
   #complete(payload: Uint8Array | undefined, resolved: ResolvedEnqueueOptions): NewJob {
     const { queue } = this.#options.consumer;
-    const { id, name, due, priority, unique, limitKey } = resolved;
+    const { id, name, due, priority, unique, limitKey, transaction } = resolved;
     const headers = this.#withProvided(resolved.headers);
-    return { id, queue, name, payload, due, priority, headers, unique, limitKey };
+    const job = { id, queue, name, payload, due, priority, headers, unique, limitKey };
+    return transaction === undefined ? job : { ...job, transaction };
   }
 
   #withProvided(own: NewJob['headers']): NewJob['headers'] {

@@ -70,7 +70,7 @@ function capabilities({ it, options }: Part): void {
     const { namespace, ...said } = t.backend.capabilities;
     const { namespace: _, ...expected } = options.capabilities;
     assert.deepEqual(said, expected);
-    assert.ok(said.order === 'due' || said.order === 'arrival');
+    assert.ok(['due', 'arrival', 'enqueued'].includes(said.order));
     assert.ok(namespace === undefined || (typeof namespace === 'string' && namespace !== ''));
     assert.equal(t.backend.keepLeases !== undefined, options.capabilities.leaseThread);
   });

@@ -73,15 +73,21 @@ const forbidden = [
   rule(
     'enter-by-index',
     'A folder may be entered only through its index.ts; the rest of it is its own business.',
-    // The command has a rule of its own.
-    { path: '^lib/([^/]+)(?:/|\\.ts$)', pathNot: '^lib/bin\\.ts$' },
+    // The command has rules of its own, since most of these load Nest. It has no index: nobody enters it.
+    { path: '^lib/([^/]+)(?:/|\\.ts$)', pathNot: '^lib/(?:bin\\.ts$|cli/)' },
     { path: '^lib/[^/]+/.', pathNot: ['^lib/$1/', '^lib/(?:integrations/)?[^/]+/index\\.ts$'] },
   ),
   rule(
     'bin-is-cli',
     'The command is a function that can be tested; the file that is run only calls it.',
     { path: '^lib/bin\\.ts$' },
-    { path: '.', pathNot: '^lib/http/cli\\.ts$' },
+    { path: '.', pathNot: '^lib/cli/cli\\.ts$' },
+  ),
+  rule(
+    'cli-needs-no-integration',
+    'The command is given backends by the files that it is named; those know the peers.',
+    { path: '^lib/cli/' },
+    { path: inside(['integrations', 'testing']) },
   ),
   rule(
     'bin-needs-no-nest',

@@ -66,6 +66,7 @@ describe('the layers of lib/', () => {
     const known = [
       ...rows.flat().map((folder) => `lib/${folder}/`),
       'lib/index.ts',
+      'lib/cli/',
       'lib/bin.ts',
       'lib/tsconfig',
     ];
@@ -95,8 +96,9 @@ describe('each rule', () => {
       tree.set(`lib/${folder}/some.service.ts`, `export const service = 1;\n`);
     }
     tree.set('lib/index.ts', core.map((folder) => `export {} from './${folder}/index.js';\n`).join(''));
-    tree.set('lib/http/cli.ts', `export const cli = 1;\n`);
-    tree.set('lib/bin.ts', `import './http/cli.js';\n`);
+    tree.set('lib/cli/cli.ts', `import './some-command.js';\n`);
+    tree.set('lib/cli/some-command.ts', `export const command = 1;\n`);
+    tree.set('lib/bin.ts', `import './cli/cli.js';\n`);
     tree.set('sample-app/main.ts', `import 'nestjs-worker';\nimport 'nestjs-worker/pino';\n`);
     tree.set('test/helper.ts', `export const helper = 1;\n`);
     tree.set('package.json', readFileSync(`${repository}package.json`, 'utf8'));
@@ -134,7 +136,8 @@ describe('each rule', () => {
         'lib/integrations/bullmq/plain.ts': `import 'bullmq'; import 'ioredis'; import 'pg';`,
         'lib/testing/plain.ts': `import '@nestjs/common'; import 'node:fs'; import '../tasks/index.js';`,
         'lib/http/some.service.ts': `import '@nestjs/common'; import '../jobs/index.js';`,
-        'lib/http/cli.ts': `import 'node:util'; import '../errors/index.js';`,
+        'lib/cli/cli.ts': `import 'node:util'; import '../errors/index.js';`,
+        'lib/cli/some-command.ts': `import '../http/plain.js'; import '../jobs/plain.js';`,
         'node_modules/rxjs/index.js': '',
         'node_modules/ms/index.js': '',
       }),
@@ -170,6 +173,7 @@ describe('each rule', () => {
     ['enter-by-index', { 'lib/pool/plain.ts': `import '../clock/plain.js';` }],
     ['enter-by-index', { 'lib/index.ts': `export {} from './clock/plain.js';` }],
     ['enter-by-index', { 'lib/testing/plain.ts': `import '../pool/plain.js';` }],
+    ['enter-by-index', { 'lib/http/plain.ts': `import '../cli/some-command.js';` }],
     [['no-cycles', 'not-by-own-index'], { 'lib/clock/plain.ts': `import './index.js';` }],
     [['no-cycles', 'not-by-own-index'], { 'lib/integrations/pino/plain.ts': `import './index.js';` }],
     [['no-cycles', 'root-is-a-way-in'], { 'lib/clock/plain.ts': `import '../index.js';` }],
@@ -177,14 +181,17 @@ describe('each rule', () => {
     ['root-is-a-way-in', { 'lib/index.ts': `import './bin.js';` }],
     ['bin-is-cli', { 'lib/bin.ts': `import './clock/index.js';` }],
     ['bin-is-cli', { 'lib/bin.ts': `import './http/plain.js';` }],
+    ['bin-is-cli', { 'lib/bin.ts': `import './cli/some-command.js';` }],
     ['bin-is-cli', { 'lib/bin.ts': `import 'node:fs';` }],
     [
       'bin-needs-no-nest',
       {
-        'lib/http/cli.ts': `import './some.service.js';`,
-        'lib/http/some.service.ts': `import '@nestjs/common';`,
+        'lib/cli/some-command.ts': `import '../jobs/index.js';`,
+        'lib/jobs/some.service.ts': `import '@nestjs/common';`,
       },
     ],
+    ['cli-needs-no-integration', { 'lib/cli/cli.ts': `import '../integrations/redis/index.js';` }],
+    ['cli-needs-no-integration', { 'lib/cli/some-command.ts': `import '../testing/plain.js';` }],
     ['root-stays-light', { 'lib/index.ts': `export {} from './testing/index.js';` }],
     ['root-stays-light', { 'lib/index.ts': `export {} from './http/index.js';` }],
     ['root-stays-light', { 'lib/index.ts': `export {} from './integrations/terminus/index.js';` }],

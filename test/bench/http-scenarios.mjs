@@ -21,7 +21,7 @@ const restless = 10;
 
 const scenarios = {
   /** `jobsPerSecond` of one queue pass while so many streams are read and so many questions for scaling asked per second. */
-  async load({ platform, backend, port, jobsPerSecond, streams, questions, seconds }) {
+  async load({ platform, backend, port, jobsPerSecond, streams, questions, warmUp, seconds }) {
     const app = await boot(platform, backend, port);
     const queue = app.get(getJobQueueToken('q0'), { strict: false });
     const { port: httpPort } = app.getHttpServer().address();
@@ -34,7 +34,7 @@ const scenarios = {
     let warm = performance.now();
     const lag = monitorEventLoopDelay({ resolution: 1 });
     let cpuBefore;
-    const warmUpMs = 2_000;
+    const warmUpMs = warmUp * 1_000;
     let measuring = false;
     const endAt = startedAt + warmUpMs + seconds * 1_000;
     while (performance.now() < endAt) {

@@ -10,16 +10,16 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 
 /**
  * Runs each measurement `rounds` times, one after another, so that a machine that slows down slows all of them.
- * `measurements`: name → [scenario, parameters]. Answers the figures of each: name → figure → values.
+ * `measurements`: name → [scenario, parameters]. Answers the figures of each: name → figure → values. `node` runs them.
  */
-export async function measure(file, measurements, rounds, once = () => false) {
+export async function measure(file, measurements, rounds, once = () => false, node = process.execPath) {
   const measured = {};
   for (let round = 1; round <= rounds; round++) {
     for (const [name, [scenario, parameters]] of Object.entries(measurements)) {
       if (once(name) && round > 1) continue;
       process.stderr.write(`\r${`round ${round} of ${rounds}: ${name}`.padEnd(70)}`);
       const args = ['--expose-gc', '--no-warnings', here(file), scenario, JSON.stringify(parameters)];
-      const { stdout } = await run(process.execPath, args);
+      const { stdout } = await run(node, args);
       for (const [figure, value] of Object.entries(JSON.parse(stdout))) {
         ((measured[name] ??= {})[figure] ??= []).push(value);
       }
@@ -33,12 +33,19 @@ export function median(values) {
   return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
+/** `NaN` where it was not measured: the short form leaves some out. */
+export const medianOf = (measured, name, figure) => median(measured[name]?.[figure] ?? [NaN]);
+
+/** Nothing for what was not measured. */
+export const shown = (value, show) => (Number.isNaN(value) ? '' : show(value));
+
 export const table = (head, rows) =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
 export const verdict = (met) => (met ? 'met' : 'missed');
 
-export const machine = `Node ${process.version}, ${cpus().length} x ${cpus()[0]?.model.trim()}`;
+export const cores = `${cpus().length} x ${cpus()[0]?.model.trim()}`;
+export const machine = `Node ${process.version}, ${cores}`;
 
 /** Prints a report, and keeps it with its figures, unless it is a short one. */
 export function publish(name, report, measured, short) {

@@ -1,11 +1,13 @@
-// A Nest application with one queue on Redis, as a user would write it.
+// A Nest application with one queue, as a user would write it.
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
-import { Redis } from 'ioredis';
 import { getJobQueueToken, JobsModule } from 'nestjs-worker';
-import { RedisJobBackend } from 'nestjs-worker/redis';
-import { namespace, queueName } from './names.mjs';
+import { backends } from './backends.mjs';
+import { queueName } from './names.mjs';
+
+/** Loaded before anybody says who this process is to be. */
+const { makeBackend } = await backends[process.env.CHAOS_BACKEND].make();
 
 /** Warnings and errors go to the ledger: they are what somebody who runs the app would see. */
 function loggerOf(ledger) {
@@ -24,14 +26,6 @@ function loggerOf(ledger) {
     child: () => logger,
   };
   return logger;
-}
-
-/** `injected`: the connection is made here, and not by the backend. */
-function makeBackend({ port, injected }) {
-  if (!injected) return new RedisJobBackend({ url: `redis://127.0.0.1:${port}`, namespace });
-  const client = new Redis({ host: '127.0.0.1', port });
-  client.on('error', () => {});
-  return new RedisJobBackend({ client, namespace });
 }
 
 /** Writes down what the backend answers: who was given which job, and whose settlement it took. */

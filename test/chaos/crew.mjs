@@ -26,9 +26,14 @@ export class Member {
   exited;
   exit;
 
-  constructor({ clockShiftMs } = {}) {
+  /** `backend`: the one that it is to load. */
+  constructor(backend, { clockShiftMs } = {}) {
     const shifted = clockShiftMs === undefined ? [] : [`--import=${clockShift}`];
-    const env = { ...process.env, CHAOS_CLOCK_SHIFT: String(clockShiftMs ?? 0) };
+    const env = {
+      ...process.env,
+      CHAOS_BACKEND: backend,
+      CHAOS_CLOCK_SHIFT: String(clockShiftMs ?? 0),
+    };
     const args = ['--no-warnings', '--enable-source-maps', ...shifted, program];
     const child = own(spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'pipe'] }));
     this.#child = child;
@@ -109,12 +114,17 @@ export class Member {
   }
 }
 
-/** Spares, shared by all scenarios. They are started one after another, so as to keep nobody from work for long. */
+/** Spares, shared by all scenarios of a backend. They are started one after another, so as to keep nobody from work for long. */
 export class Crew {
+  #backend;
   #spares = [];
   #wanted = 0;
   #starting = 0;
   #filling;
+
+  constructor(backend) {
+    this.#backend = backend;
+  }
 
   /** From now on so many are to be there, and are started where they are not. */
   want(count) {
@@ -134,16 +144,25 @@ export class Crew {
   }
 
   take(options) {
-    if (options?.clockShiftMs !== undefined) return new Member(options);
-    const spare = this.#spares.shift() ?? new Member();
+    if (options?.clockShiftMs !== undefined) return new Member(this.#backend, options);
+    const spare = this.#spares.shift() ?? new Member(this.#backend);
     this.want(this.#wanted);
     return spare;
+  }
+
+  /** Nobody is wanted any more. */
+  async dismiss() {
+    this.#wanted = 0;
+    await this.#filling?.catch(() => {});
+    const spares = this.#spares.splice(0);
+    for (const spare of spares) spare.signal('SIGKILL');
+    await Promise.all(spares.map(({ exited }) => exited));
   }
 
   async #fill() {
     while (this.#spares.length + this.#starting < this.#wanted) {
       this.#starting++;
-      const spare = new Member();
+      const spare = new Member(this.#backend);
       await spare.said('warm').finally(() => this.#starting--);
       this.#spares.push(spare);
     }

@@ -2,8 +2,11 @@
 
 const terminal = new Set(['completed', 'cancelled', 'dead']);
 
-/** Answers how many runs there were, how many of them beside another, and how many leases were lost. */
-export function examineRuns({ jobs }, found, { leaseMs }, allowed, findings) {
+/**
+ * Answers how many runs there were, how many of them beside another, and how many leases were lost. `claimOf`: of a token,
+ * a number that grows with each claim of a job.
+ */
+export function examineRuns({ jobs }, { leaseMs }, { claimOf }, allowed, findings) {
   const figures = { runs: 0, overlaps: 0, lost: 0, refused: 0, slowestAbort: 0 };
   for (const job of jobs.values()) {
     const { id, runs } = job;
@@ -15,14 +18,25 @@ export function examineRuns({ jobs }, found, { leaseMs }, allowed, findings) {
       if (run.overAt === Infinity) findings.add('a run that has no end', `${id} ${run.token}`);
       examineAttempt(run, runs.slice(0, index), findings);
       for (const earlier of runs.slice(0, index)) {
-        if (earlier.overAt > run.beganAt) examineOverlap(earlier, run, leaseMs, allowed, figures, findings);
+        if (earlier.overAt <= run.beganAt) continue;
+        // Whoever was given it first is the loser, also where it began later.
+        const isLoser = claimOf(earlier.token) < claimOf(run.token);
+        const [loser, other] = isLoser ? [earlier, run] : [run, earlier];
+        examineOverlap(loser, other, leaseMs, allowed, figures, findings);
       }
     }
-    examineAfterEnd(job, findings);
+    examineAfterEnd(job, claimOf, findings);
     if (job.status === 'duplicate' && runs.length > 0) findings.add('a duplicate that ran', id);
   }
   if (allowed.loses && figures.lost + figures.refused === 0) {
     findings.add('a fault without effect', 'no lease was lost: the scenario has shown nothing');
+  }
+  if (allowed.keeps && figures.lost + figures.refused + figures.overlaps > 0) {
+    const { lost, refused, overlaps } = figures;
+    findings.add(
+      'a lease that was lost for nothing',
+      `${lost} lost, ${refused} refused, ${overlaps} beside another`,
+    );
   }
   if (allowed.aborts && figures.lost === 0) {
     findings.add('a fault without effect', 'the signal of no run was aborted because its lease was lost');
@@ -41,10 +55,8 @@ function examineAttempt(run, before, findings) {
 }
 
 /** Two runs at once are right only where the lease of one was lost; that one is aborted, and not believed. */
-function examineOverlap(a, b, leaseMs, { resumedAt }, figures, findings) {
+function examineOverlap(loser, other, leaseMs, { resumedAt }, figures, findings) {
   figures.overlaps++;
-  // Whoever was given it first is the loser, also where it began later.
-  const [loser, other] = BigInt(a.token) < BigInt(b.token) ? [a, b] : [b, a];
   const pair = `${loser.id}: ${loser.token} of ${loser.who} beside ${other.token} of ${other.who}`;
   if (loser.settled?.accepted) {
     findings.add(
@@ -67,10 +79,10 @@ function examineOverlap(a, b, leaseMs, { resumedAt }, figures, findings) {
   }
 }
 
-function examineAfterEnd({ id, settled, runs }, findings) {
+function examineAfterEnd({ id, settled, runs }, claimOf, findings) {
   const end = settled.find(({ kind, accepted }) => accepted && terminal.has(kind));
   if (end === undefined) return;
-  const late = runs.find(({ beganAt, token }) => beganAt > end.at && BigInt(token) > BigInt(end.token));
+  const late = runs.find(({ beganAt, token }) => beganAt > end.at && claimOf(token) > claimOf(end.token));
   if (late !== undefined) {
     findings.add('a run after the end of its job', `${id} ${late.token}, ${end.kind} by ${end.token}`);
   }

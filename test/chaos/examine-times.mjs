@@ -1,18 +1,18 @@
-// When runs began: never before they were due, by the clock of Redis.
+// When runs began: never before they were due, by the clock that decides that.
 import { backoffMs, snoozeMs } from './names.mjs';
 
 /** What one clock may seem to be off from another only because reading it takes time. */
 const blurMs = 3;
 
-/** Answers how late a delayed job began at most. */
+/** Answers how late a delayed job began at most. `skewMs`: so far may the clocks that decide be off one another. */
 export function examineTimes(
   { jobs, refusals },
   { offset, drift },
   { refusedWithinMs },
-  { latestMs = Infinity },
+  { latestMs = Infinity, skewMs = 0 },
   findings,
 ) {
-  const slack = blurMs + drift;
+  const slack = blurMs + drift + skewMs;
   let latest = 0;
   for (const { id, runs, delay, sentAt, acceptedAt, notBefore } of jobs.values()) {
     for (const [index, run] of runs.entries()) {
@@ -23,7 +23,7 @@ export function examineTimes(
           `${id} ${run.token}: ${(at - run.beganAt).toFixed(1)} ms before ${what}`,
         );
       };
-      // By the time that Redis said it was due, and by what was asked for.
+      // By the time that the backend said it was due, and by what was asked for.
       due('it was due', run.dueAt - offset);
       if (notBefore !== undefined) due('its date', notBefore - offset);
       if (delay > 0) due('its delay was over', sentAt + delay);

@@ -5,7 +5,14 @@ export interface Broken {
   readonly examples: readonly string[];
 }
 
+/** Of the figures, those that tests look at. */
+export interface Figures {
+  readonly again: ReadonlyMap<string, number>;
+  /** Milliseconds. */
+  readonly takeovers: readonly number[];
+}
+
 export function examine(world: object): {
-  readonly figures: Readonly<Record<string, number>>;
+  readonly figures: Figures;
   readonly broken: readonly Broken[];
 };

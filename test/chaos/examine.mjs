@@ -1,27 +1,31 @@
-// What must hold whatever happened, checked against the ledger, and against what Redis itself has, with no code of the
+// What must hold whatever happened, checked against the ledger, and against what the store itself has, with no code of the
 // package.
 import { historyOf } from './history.mjs';
+import { examineAgain } from './examine-again.mjs';
 import { examineRuns } from './examine-runs.mjs';
+import { examineThroughput } from './examine-throughput.mjs';
 import { examineTimes } from './examine-times.mjs';
 import { examineUnique } from './examine-unique.mjs';
 import { Findings } from './findings.mjs';
-import { gone, maxAttempts, namespace } from './names.mjs';
+import { gone, maxAttempts } from './names.mjs';
 
 const ends = new Set(['completed', 'cancelled', 'dead']);
 const examplesShown = 3;
 
-/** Answers figures for the table, and what is broken. */
-export function examine({ facts, exits, found, direct, limits, allowed }) {
+/** Answers figures for the table, and what is broken. `promises`: what the backend says of itself. */
+export function examine({ facts, exits, found, direct, limits, promises, allowed }) {
   const findings = new Findings(examplesShown);
   const history = historyOf(facts, exits);
   const figures = {
     ...examineEnds(history, found, findings),
-    ...examineRuns(history, found, limits, allowed, findings),
+    ...examineRuns(history, limits, promises, allowed, findings),
     ...examineTimes(history, direct, limits, allowed, findings),
     ...examineExits(history, exits, limits, allowed, findings),
+    ...examineAgain(history, promises, allowed, findings),
   };
-  examineUnique(history, direct, findings);
-  examineStore(history, found, direct, findings);
+  examineUnique(history, direct, promises, findings);
+  examineThroughput(history, found, promises, findings);
+  examineStore(found, direct, findings);
   for (const { error, who } of history.crashes)
     findings.add('an error that nobody caught', `${who}: ${error}`);
   return { figures, broken: findings.all(), warnings: history.warnings };
@@ -49,7 +53,7 @@ function examineEnds({ jobs }, { jobs: stored }, findings) {
       findings.add('a completed job that is something else in the end', `${id} ${state}`);
     }
     if (state === 'completed') {
-      // The run that Redis says completed it, and no other, is the one that was told to have.
+      // The run that the store says completed it, and no other, is the one that was told to have.
       const by = returned.find(({ token }) => token === result?.token);
       if (by === undefined)
         findings.add('a completion by a run that never returned', `${id}: ${JSON.stringify(result)}`);
@@ -111,8 +115,8 @@ function examineExits({ poisoned }, exits, { exitWithinMs }, { exitsByThemselves
   return { slowestExit };
 }
 
-/** Counts, lists and keys agree with all that; nothing is left. */
-function examineStore({ jobs }, { counts, cleaned, lists, jobs: stored }, direct, findings) {
+/** Counts, lists and what is stored agree with all that; nothing is left. */
+function examineStore({ counts, cleaned, lists, jobs: stored }, direct, findings) {
   const states = Object.values(stored).filter((job) => job !== undefined);
   const inState = (state) => states.filter((job) => job.state === state).length;
   for (const state of ['ready', 'scheduled', 'active']) {
@@ -127,31 +131,13 @@ function examineStore({ jobs }, { counts, cleaned, lists, jobs: stored }, direct
       findings.add('a list that is not complete', `${state}: ${ids.length}, and ${inState(state)} are`);
     }
   }
-  const tallied = counts.throughput.reduce((sum, { completed }) => sum + completed, 0);
-  const completed = [...jobs.values()].filter(
-    ({ id, accepted, name }) =>
-      accepted && (stored[id]?.state === 'completed' || (name === gone && !stored[id])),
-  ).length;
-  if (tallied !== completed) {
-    findings.add('a throughput that is not the completions', `${tallied}, and ${completed} have completed`);
-  }
-  if (direct.waiting !== 0) findings.add('a queue that is not empty in Redis', direct.waiting);
-  const prefix = `${namespace}:job:`;
-  const ids = new Set(
-    direct.keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)),
-  );
+  if (direct.waiting !== 0) findings.add('a queue that is not empty in the store', direct.waiting);
   for (const [id, job] of Object.entries(stored)) {
-    if (job !== undefined && !ids.has(id)) findings.add('a job whose hash is not in Redis', id);
+    if (job !== undefined && !direct.stored.has(id)) findings.add('a job that is not in the store', id);
   }
   for (const state of ['ready', 'scheduled', 'active', 'dead']) {
     if (cleaned[state] !== 0)
       findings.add('a count that is not 0 with all jobs deleted', `${state}: ${cleaned[state]}`);
   }
-  for (const { key, type, size } of direct.left) {
-    const ofJob = key.startsWith(prefix) || key.split(':').some((part) => ids.has(part));
-    // One number or the throughput of a queue may stay; what has a member per job, or a name per key, may not.
-    const ofMany = (type === 'zset' || type === 'set' || type === 'list' || type === 'stream') && size > 0;
-    if (ofJob || ofMany || key.includes('key-'))
-      findings.add('a key that is left behind', `${key} (${type}, ${size})`);
-  }
+  for (const what of direct.left) findings.add('something that is left behind', what);
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { examine } from './examine.mjs';
+import { type Broken, examine, type Figures } from './examine.mjs';
 
 type Fact = { fact: string; who: string; at: number } & Record<string, unknown>;
 
@@ -34,9 +34,12 @@ class World {
   cleaned = { ready: 0, scheduled: 0, active: 0, dead: 0 };
   lists: Record<string, string[]> = { completed: ['a'], dead: [] };
   exits: object[] = ['c1', 'c2'].map((who) => this.exit(who, 'SIGTERM', 10_000, 10_050));
-  keys = ['{chaos}:job:a', '{chaos}:state:work'];
-  left = [{ key: '{chaos}:state:work', type: 'hash', size: 2 }];
+  stored = new Set(['a']);
+  left: string[] = [];
   waiting = 0;
+  capabilities = { clock: 'backend' };
+  countedWithinMs = 0;
+  claimOf: (token: string) => bigint = BigInt;
   allowed: object = {};
 
   exit(who: string, name: string, asked: number, at: number): object {
@@ -62,12 +65,29 @@ class World {
     return this;
   }
 
+  /** The same, and the first one was killed. */
+  takeover(): this {
+    this.overlap();
+    this.facts = [
+      ...without(this, 'abort').filter(({ fact, who }) => fact !== 'end' || who !== 'c1'),
+      { fact: 'claimed', who: 'c2', at: 1_999, jobs: [['a', '9', 1]] },
+    ];
+    this.exits = [this.exit('c1', 'SIGKILL', 500, 510), this.exit('c2', 'SIGTERM', 10_000, 10_050)];
+    return this;
+  }
+
   get broken(): string[] {
-    const { facts, exits, jobs, counts, cleaned, lists, keys, left, waiting, allowed } = this;
+    return this.examined.broken.map(({ what }) => what);
+  }
+
+  get examined(): { readonly broken: readonly Broken[]; readonly figures: Figures } {
+    const { facts, exits, jobs, counts, cleaned, lists, stored, left, waiting, allowed } = this;
+    const { capabilities, countedWithinMs } = this;
     const found = { jobs, counts, cleaned, lists };
-    const direct = { keys, left, waiting, offset: 1_000, drift: 0 };
+    const direct = { stored, left, waiting, offset: 1_000, drift: 0 };
     const limits = { leaseMs: 1_000, exitWithinMs: 3_000, refusedWithinMs: 2_000 };
-    return examine({ facts, exits, found, direct, limits, allowed }).broken.map(({ what }) => what);
+    const promises = { capabilities, countedWithinMs, claimOf: this.claimOf };
+    return examine({ facts, exits, found, direct, limits, promises, allowed });
   }
 }
 
@@ -79,6 +99,7 @@ describe('The examination of a ledger', () => {
   it('finds nothing wrong with a job that ran once, nor with one that ran again after its lease was lost', () => {
     expect(new World().broken).toEqual([]);
     expect(new World().overlap().broken).toEqual([]);
+    expect(new World().takeover().broken).toEqual([]);
   });
 
   const breaks: Record<string, (world: World) => void> = {
@@ -167,11 +188,13 @@ describe('The examination of a ledger', () => {
     'a list that is not complete': (world) => (world.lists['completed'] = []),
     'a job that is listed twice': (world) => (world.lists['completed'] = ['a', 'a']),
     'a throughput that is not the completions': (world) => (world.counts.throughput = []),
-    'a queue that is not empty in Redis': (world) => (world.waiting = 1),
-    'a job whose hash is not in Redis': (world) => (world.keys = []),
+    'a queue that is not empty in the store': (world) => (world.waiting = 1),
+    'a job that is not in the store': (world) => world.stored.clear(),
     'a count that is not 0 with all jobs deleted': (world) => (world.cleaned.dead = 1),
-    'a key that is left behind': (world) =>
-      world.left.push({ key: '{chaos}:dead:work', type: 'zset', size: 1 }),
+    'something that is left behind': (world) => world.left.push('{chaos}:dead:work (zset, 1)'),
+    'a lease that was lost for nothing': (world) => (world.overlap().allowed = { keeps: true }),
+    'a job of a killed process that was taken over late': (world) =>
+      (world.takeover().allowed = { takenOverWithinMs: 1_400 }),
     'a delayed job that came late': (world) => {
       fact(world, 'sent')['delay'] = 1;
       fact(world, 'begin').at = 106;
@@ -189,6 +212,66 @@ describe('The examination of a ledger', () => {
     const world = new World();
     breaks['a loser that was not aborted in time']!(world);
     world.allowed = { resumedAt: () => 2_590 };
+    expect(world.broken).toEqual([]);
+  });
+
+  it('tells why a job ran again, and how long it waited for somebody after a death', () => {
+    expect(new World().overlap().examined.figures.again).toEqual(new Map([['leases lost', 1]]));
+    const { again, takeovers } = new World().takeover().examined.figures;
+    expect(again).toEqual(new Map([['processes killed', 1]]));
+    expect(takeovers).toEqual([1_499]);
+  });
+
+  it('goes by what a token says of its claim', () => {
+    const world = new World().overlap();
+    world.claimOf = (token) => -BigInt(token);
+    // The other way round, it is the loser that was believed.
+    expect(world.broken).toContain('a run whose lease was lost, and that was believed');
+  });
+
+  describe('where each process counts for itself', () => {
+    const uncounted = (): World => {
+      const world = new World();
+      world.counts.throughput = [];
+      world.countedWithinMs = 1_000;
+      return world;
+    };
+    const what = 'a throughput that is not the completions';
+
+    it('lets what one counted that was killed right then be in no count', () => {
+      const world = uncounted();
+      expect(world.broken).toContain(what);
+      world.exits = [world.exit('c1', 'SIGKILL', 1_500, 1_510)];
+      expect(world.broken).toEqual([]);
+      world.exits = [world.exit('c1', 'SIGKILL', 2_500, 2_510)];
+      expect(world.broken).toContain(what);
+      world.exits = [world.exit('c2', 'SIGKILL', 1_500, 1_510)];
+      expect(world.broken).toContain(what);
+    });
+
+    it('finds what was counted twice', () => {
+      const world = uncounted();
+      world.counts.throughput = [{ at: 0, completed: 2, failed: 0 }];
+      expect(world.broken).toContain(what);
+    });
+  });
+
+  it('knows that a job which is due by the clock of a client may have been stored later', () => {
+    const what = 'a unique key that two jobs held';
+    const world = new World();
+    breaks[what]!(world);
+    world.capabilities = { clock: 'client' };
+    // At 102 the second one is known to be stored, at 108 the first one ends.
+    expect(world.broken).toContain(what);
+    fact(world, 'accepted', 1).at = 120;
+    expect(world.broken).not.toContain(what);
+  });
+
+  it('allows for clocks that are off one another, where those decide', () => {
+    const world = new World();
+    breaks['a run before its time']!(world);
+    expect(world.broken).toEqual(['a run before its time']);
+    world.allowed = { skewMs: 10 };
     expect(world.broken).toEqual([]);
   });
 });

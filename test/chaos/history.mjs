@@ -7,12 +7,14 @@ function endOf({ who, signal, signals, at = Infinity }, lastWords) {
 }
 
 /**
- * Answers `jobs` (id → job with its runs, in the order in which they began), `poisoned` (who ran a job that kills its
- * process), `crashes`, `refusals` (enqueueings that failed) and `warnings`.
+ * Answers `jobs` (id → job with its runs, in the order in which they began), `killedAt` (who was killed → when),
+ * `poisoned` (who ran a job that kills its process), `crashes`, `refusals` (enqueueings that failed) and `warnings`.
  */
 export function historyOf(facts, exits) {
   const lastWords = new Map(facts.map(({ who, at }) => [who, at]));
   const diedAt = new Map(exits.map((exit) => [exit.who, endOf(exit, lastWords)]));
+  const killed = exits.filter(({ signal }) => signal === 'SIGKILL');
+  const killedAt = new Map(killed.map(({ who }) => [who, diedAt.get(who)]));
   const jobs = new Map();
   const runs = new Map();
   const poisoned = new Set();
@@ -79,5 +81,5 @@ export function historyOf(facts, exits) {
     run.died = run.endedAt === undefined;
     run.overAt = run.endedAt ?? diedAt.get(run.who) ?? Infinity;
   }
-  return { jobs, poisoned, crashes, refusals, warnings };
+  return { jobs, killedAt, poisoned, crashes, refusals, warnings };
 }

@@ -19,22 +19,26 @@ async function listed(queue, state) {
   return ids;
 }
 
-function factsOf({ state, cause, failures, deaths, result, history, lastError }) {
+/** By the format of the queue, which is the backend's own. */
+const readers = { msgpack: decode, json: (bytes) => JSON.parse(Buffer.from(bytes).toString()) };
+
+function factsOf({ state, cause, failures, deaths, result, history, lastError }, read) {
   const outcomes = history.map(({ outcome }) => outcome);
-  return { state, cause, failures, deaths, lastError, outcomes, result: result && decode(result) };
+  return { state, cause, failures, deaths, lastError, outcomes, result: result && read(result) };
 }
 
 export async function inspect(order, { ledger, say }) {
   const { folder } = order;
   const ids = JSON.parse(readFileSync(join(folder, 'ids.json'), 'utf8'));
   const { app, backend, queue } = await openApp(order, ledger);
+  const read = readers[backend.capabilities.format ?? 'msgpack'];
   // The queue waits until the backend is open.
   const counts = await queue.counts();
   const jobs = {};
   for (let from = 0; from < ids.length; from += together) {
     const some = ids.slice(from, from + together);
     const stored = await backend.get(queueName, some);
-    some.forEach((id, index) => (jobs[id] = stored[index] && factsOf(stored[index])));
+    some.forEach((id, index) => (jobs[id] = stored[index] && factsOf(stored[index], read)));
   }
   const lists = {};
   for (const state of states) lists[state] = await listed(queue, state);

@@ -1,4 +1,4 @@
-// A way to Redis that can be blocked, as a firewall or a lost route does it: nothing is refused, nothing is closed,
+// A way to a server that can be blocked, as a firewall or a lost route does it: nothing is refused, nothing is closed,
 // nothing arrives.
 import { connect, createServer } from 'node:net';
 import { once } from 'node:events';
@@ -9,7 +9,9 @@ export class Proxy {
   #pairs = new Set();
   #blocked = false;
 
-  /** `target`: the port that it leads to. */
+  host = '127.0.0.1';
+
+  /** `target`: the host and port that it leads to. */
   constructor(target) {
     this.#target = target;
     this.#server = createServer((client) => this.#accept(client));
@@ -20,7 +22,7 @@ export class Proxy {
   }
 
   async open() {
-    this.#server.listen(0, '127.0.0.1');
+    this.#server.listen(0, this.host);
     await once(this.#server, 'listening');
   }
 
@@ -50,7 +52,7 @@ export class Proxy {
   }
 
   #accept(client) {
-    const server = connect(this.#target, '127.0.0.1');
+    const server = connect(this.#target.port, this.#target.host);
     const held = [];
     const pair = {
       client,

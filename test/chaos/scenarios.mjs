@@ -1,5 +1,6 @@
-// What is done to the system. Each scenario is given a stage, plays on it, and may answer what is to be allowed for when
-// it is examined. `times`: how often, in the short and in the long form.
+// What is done to the system, whatever its backend is. Each scenario is given a stage, plays on it, and may answer what is
+// to be allowed for when it is examined. `times`: how often, in the short and in the long form. `unfit`: why it is not
+// played with a backend of these capabilities, or on this server.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { uptime } from './ledger.mjs';
 import { Proxy } from './proxy.mjs';
@@ -12,7 +13,7 @@ const quick = { deaf: 0, long: 0 };
 const pastLeaseMs = leaseMs * 2;
 /** So many spares are loaded ahead: no machine of two processors starts five of them a second. */
 const atOnce = 25;
-/** A consumer that can reach Redis again works again within so long. */
+/** A consumer that can reach the store again works again within so long. */
 const recoverWithinMs = 8_000;
 
 /** Every `everyMs`, and later only where nobody works who could be hit. */
@@ -40,13 +41,21 @@ async function midway(stage, producer, consumers) {
 }
 
 const emptied = (stage) =>
-  stage.until(async () => (await stage.redis.waiting()) === 0, 60_000, 'all jobs are at their end');
+  stage.until(async () => (await stage.contents.waiting()) === 0, 60_000, 'all jobs are at their end');
 
 /** Each stopped process hears of what it has lost when it goes on, and not before. */
 const resumed = (stage) => {
   const at = new Map(stage.consumers.map(({ who, resumedAt }) => [who, resumedAt]));
   return { resumedAt: (who) => at.get(who) ?? 0 };
 };
+
+const notOurs =
+  (what) =>
+  (capabilities, { isOwn, name }) =>
+    isOwn ? undefined : `this ${name} is not ours to ${what}`;
+const noThread = ({ leaseThread }) => (leaseThread ? undefined : 'its main loop renews the leases');
+
+const byBackend = ({ clock }) => (clock === 'client' ? undefined : 'it goes by no clock of theirs');
 
 export const scenarios = {
   sigkill: {
@@ -66,6 +75,8 @@ export const scenarios = {
           stage.consumer();
         });
       }
+      // A lease, and what it takes until somebody looks: much longer than it should take, and less than to the end.
+      return { takenOverWithinMs: leaseMs * 2 + 7_000 };
     },
   },
 
@@ -89,46 +100,54 @@ export const scenarios = {
     },
   },
 
-  'redis-restart': {
-    about: 'Redis (AOF, appendfsync always) killed or shut down, and started again',
+  'store-restart': {
+    about:
+      'the store killed or shut down, and started again; it keeps what it has answered (Redis: AOF, always)',
     times: [4, 20],
     durable: true,
+    unfit: notOurs('kill'),
     async play(stage, times) {
       await stage.withConsumers(3);
       await stage.producer({ rate: 100, weights: repeats });
       await stage.producer({ rate: 100, weights: repeats });
       for (let turn = 0; turn < times; turn++) {
         await sleep(400 + Math.random() * 400);
+        // Now and then somebody is just about to connect.
+        if (turn % 4 < 2) {
+          stage.consumer();
+          await sleep(Math.random() * 150);
+        }
         const way = turn % 2 === 0 ? 'kill' : 'shutdown';
-        await stage.redis[way]();
-        stage.did(way === 'kill' ? 'SIGKILL of Redis' : 'SHUTDOWN of Redis');
+        await stage.server[way]();
+        stage.did(`${way === 'kill' ? 'SIGKILL' : 'shutdown'} of ${stage.server.name}`);
         // Now and then for longer than an enqueueing waits.
         await sleep(turn % 4 === 2 ? 2_000 : Math.random() * 400);
-        await stage.redis.start();
+        await stage.server.start();
       }
       await sleep(500);
       const again = stage.facts().filter(({ fact }) => fact === 'refused').length;
-      stage.expect(again > 0, 'no enqueueing had to be repeated: Redis was never away for long enough');
+      stage.expect(again > 0, 'no enqueueing had to be repeated: the store was never away for long enough');
     },
   },
 
-  'redis-paused': {
-    about: 'Redis paused for two leases: CLIENT PAUSE, and SIGSTOP',
+  'store-held': {
+    about:
+      'the store does nothing for two leases: it lets all wait that it is asked, and it is stopped (SIGSTOP)',
     times: [2, 8],
+    unfit: notOurs('hold'),
     async play(stage, times) {
       await stage.withConsumers(3);
       await stage.producer({ rate: 100, weights: { ...repeats, long: 6 } });
       for (let turn = 0; turn < times; turn++) {
         await sleep(600);
         if (turn % 2 === 0) {
-          await stage.redis.pause(pastLeaseMs);
-          stage.did('CLIENT PAUSE');
-          await sleep(pastLeaseMs);
+          stage.did(stage.server.stalledBy);
+          await stage.server.stall(pastLeaseMs);
         } else {
-          stage.redis.signal('SIGSTOP');
-          stage.did('SIGSTOP of Redis');
+          stage.server.hold(true);
+          stage.did(`SIGSTOP of ${stage.server.name}`);
           await sleep(pastLeaseMs);
-          stage.redis.signal('SIGCONT');
+          stage.server.hold(false);
         }
         const from = uptime();
         for (const consumer of stage.working) await works(stage, consumer, from);
@@ -160,6 +179,7 @@ export const scenarios = {
   'loop-blocked': {
     about: 'event loop blocked for two leases; the lease thread keeps the job',
     times: [1, 5],
+    unfit: noThread,
     async play(stage, times) {
       await stage.withConsumers(2);
       const first = Array.from({ length: times }, () => ({ payload: { blockMs: pastLeaseMs } }));
@@ -175,15 +195,16 @@ export const scenarios = {
     },
   },
 
-  'loop-blocked-client': {
-    about: 'the same with an injected client: no thread, so that another one takes the job',
+  'loop-blocked-threadless': {
+    about: 'the same with no thread (RedisJobBackend: an injected client), so that another one takes the job',
     times: [1, 5],
-    play: (stage, times) => playBlocked(stage, times, { order: { injected: true }, givenBackMs: leaseMs }),
+    play: (stage, times) => playBlocked(stage, times, { order: { threadless: true }, givenBackMs: leaseMs }),
   },
 
   'loop-hung': {
     about: 'event loop blocked for longer than blockedLimit: the thread gives the job back',
     times: [1, 5],
+    unfit: noThread,
     play: (stage, times) =>
       playBlocked(stage, times, { order: { blockedLimit: leaseMs }, givenBackMs: leaseMs * 2 }),
   },
@@ -191,24 +212,38 @@ export const scenarios = {
   clocks: {
     about: 'clocks of consumers and producers 5 minutes ahead and behind',
     times: [1, 1],
+    unfit: ({ clock }) =>
+      clock === 'backend' ? undefined : 'it goes by these clocks, which are to agree to within the lease',
     async play(stage) {
-      const off = 300_000;
-      const shifts = [off, -off, undefined];
-      const consumers = shifts.map((clockShiftMs) => stage.consumer({}, { clockShiftMs }));
-      await Promise.all(consumers.map((one) => one.said('ready')));
-      await Promise.all(
-        shifts.map((clockShiftMs) =>
-          stage.producer({ rate: 40, weights: { ...quick, dated: 0 } }, { clockShiftMs }),
-        ),
-      );
-      stage.did('processes with a clock that is wrong', 4);
-      await sleep(2_500);
+      await playClocks(stage, 300_000, 2_500);
       return { latestMs: 3_000 };
     },
   },
 
+  'clocks-near': {
+    about: 'clocks of consumers and producers that are apart by less than a lease is ever without renewal',
+    times: [1, 8],
+    unfit: byBackend,
+    async play(stage, times) {
+      const apartMs = leaseMs * 0.4;
+      await playClocks(stage, apartMs / 2, times * 2_500);
+      return { skewMs: apartMs, keeps: true };
+    },
+  },
+
+  'clocks-apart': {
+    about: 'clocks of consumers and producers that are apart by almost a lease',
+    times: [1, 8],
+    unfit: byBackend,
+    async play(stage, times) {
+      const apartMs = leaseMs * 0.9;
+      await playClocks(stage, apartMs / 2, times * 2_500);
+      return { skewMs: apartMs };
+    },
+  },
+
   'black-hole': {
-    about: 'nothing gets through to Redis and back for two leases; then all of it does, late',
+    about: 'nothing gets through to the store and back for two leases; then all of it does, late',
     times: [1, 5],
     play: (stage, times) => playBlackHole(stage, times, 'heal'),
   },
@@ -265,6 +300,17 @@ export const scenarios = {
   },
 };
 
+/** Consumers and producers whose clocks are right, and off by so much ahead and behind, for so long. */
+async function playClocks(stage, offMs, forMs) {
+  const shifts = [offMs, -offMs, undefined];
+  const consumers = shifts.map((clockShiftMs) => stage.consumer({}, { clockShiftMs }));
+  await Promise.all(consumers.map((one) => one.said('ready')));
+  const weights = { ...quick, dated: 0 };
+  await Promise.all(shifts.map((clockShiftMs) => stage.producer({ rate: 40, weights }, { clockShiftMs })));
+  stage.did('processes with a clock that is wrong', 4);
+  await sleep(forMs);
+}
+
 /** A job blocks the loop of its process until after it was given to another process, in which it does not. */
 async function playBlocked(stage, times, { order, givenBackMs }) {
   for (let turn = 0; turn < times; turn++) {
@@ -293,13 +339,13 @@ async function playBlocked(stage, times, { order, givenBackMs }) {
 
 /** One consumer and one producer are cut off, and two consumers are not. */
 async function playBlackHole(stage, times, heal) {
-  const proxy = new Proxy(stage.redis.port);
+  const proxy = new Proxy(stage.server);
   await proxy.open();
   stage.onClose.push(() => proxy.close());
-  const [cutOff] = await stage.withConsumers(1, { port: proxy.port });
+  const [cutOff] = await stage.withConsumers(1, { by: proxy });
   await stage.withConsumers(2);
   const producer = await stage.producer({ rate: 60, weights: quick });
-  await stage.producer({ rate: 20, weights: { ...quick, ...repeats }, port: proxy.port });
+  await stage.producer({ rate: 20, weights: { ...quick, ...repeats }, by: proxy });
   for (let turn = 0; turn < times; turn++) {
     await works(stage, cutOff, uptime(), 'works');
     await midway(stage, producer, [cutOff]);

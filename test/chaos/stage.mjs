@@ -1,4 +1,4 @@
-// Where one scenario is played: a Redis and a ledger of its own, its consumers and producers, and what is checked when
+// Where one scenario is played: a store and a ledger of its own, its consumers and producers, and what is checked when
 // all is over.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,7 +6,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { examine } from './examine.mjs';
 import { latestFacts, Ledger, readLedger, uptime } from './ledger.mjs';
 import { keepFolder, makeFolder, removeFolder } from './leftovers.mjs';
-import { RedisServer } from './redis.mjs';
 
 export const leaseMs = 1_500;
 export const shutdownMs = 2_000;
@@ -16,6 +15,7 @@ const timeoutMs = 1_500;
 /** So much longer a process may take to end than its app does: this machine has much else to do. */
 const exitSlackMs = 1_500;
 const drainWithinMs = 60_000;
+const storedWithinMs = 30_000;
 
 const common = {
   lease: leaseMs,
@@ -27,7 +27,9 @@ const common = {
 
 export class Stage {
   folder = makeFolder('chaos');
-  redis;
+  /** As in stores/store.mjs. */
+  server;
+  contents;
   /** What was done, as text → how often. */
   done = new Map();
   /** What a scenario finds wrong by itself. */
@@ -37,6 +39,8 @@ export class Stage {
   onClose = [];
   consumers = [];
   #crew;
+  #store;
+  #promises;
   #producers = [];
   #members = 0;
   #ledger = new Ledger(this.folder, 'stage');
@@ -44,9 +48,13 @@ export class Stage {
   #lateMs = 0;
   #offset = 0;
 
-  constructor(crew, { durable = false } = {}) {
+  /** `backend`: as loaded. `durable`: what the store has answered survives that it is killed. */
+  constructor(crew, { makeStore, promises }, { durable = false } = {}) {
     this.#crew = crew;
-    this.redis = new RedisServer({ durable });
+    this.#promises = promises;
+    this.#store = makeStore({ durable });
+    this.server = this.#store.server;
+    this.contents = this.#store.contents;
   }
 
   async open() {
@@ -57,8 +65,8 @@ export class Stage {
       due = uptime() + tickMs;
     }, tickMs);
     this.onClose.push(() => clearInterval(ticker));
-    await this.redis.start();
-    this.#offset = await this.redis.clockOffset();
+    await this.server.start();
+    this.#offset = await this.#clockOffset();
   }
 
   did(what, times = 1) {
@@ -84,7 +92,7 @@ export class Stage {
     return latestFacts(this.folder, who).some(({ fact, at }) => fact === 'begin' && at > from);
   }
 
-  /** `member`: what the process itself is to be like. */
+  /** `order`: with `by`, the way to the store. `member`: what the process itself is to be like. */
   consumer(order = {}, member) {
     const consumer = this.#hire('consume', order, member);
     this.consumers.push(consumer);
@@ -145,9 +153,9 @@ export class Stage {
     const asked = this.consumers.filter((one) => one.running);
     for (const one of asked) one.signal('SIGTERM');
     await Promise.all(asked.map((one) => this.#awaitExit(one)));
-    const keys = await this.redis.keys();
-    const waiting = await this.redis.waiting();
-    const drift = Math.abs((await this.redis.clockOffset()) - this.#offset);
+    const stored = new Set(await this.contents.ids());
+    const waiting = await this.contents.waiting();
+    const drift = Math.abs((await this.#clockOffset()) - this.#offset);
     const facts = this.facts();
     const ids = new Set(facts.filter(({ fact }) => fact === 'sent').map(({ id }) => id));
     writeFileSync(join(this.folder, 'ids.json'), JSON.stringify([...ids]));
@@ -155,7 +163,7 @@ export class Stage {
     await inspector.said('done');
     await this.#awaitExit(inspector);
     const found = JSON.parse(readFileSync(join(this.folder, 'found.json'), 'utf8'));
-    const left = await Promise.all((await this.redis.keys()).map((key) => this.redis.describe(key)));
+    const left = await this.contents.left(stored);
     const exits = this.consumers.map(({ who, exit, signals, resumedAt, stderr }) => ({
       who,
       ...exit,
@@ -163,7 +171,7 @@ export class Stage {
       resumedAt,
       stderr,
     }));
-    const direct = { keys, waiting, left, offset: this.#offset, drift };
+    const direct = { stored, waiting, left, offset: this.#offset, drift };
     const limits = {
       leaseMs,
       exitWithinMs: shutdownMs + exitSlackMs + this.#lateMs,
@@ -171,7 +179,8 @@ export class Stage {
     };
     if (this.#lateMs > 250)
       this.notes.push(`timers came up to ${Math.round(this.#lateMs)} ms late: the machine is busy`);
-    const examined = examine({ facts: this.facts(), exits, found, direct, limits, allowed });
+    const promises = this.#promises;
+    const examined = examine({ facts: this.facts(), exits, found, direct, limits, promises, allowed });
     return { ...examined, broken: [...this.broken, ...examined.broken] };
   }
 
@@ -179,7 +188,7 @@ export class Stage {
   async close(keep) {
     for (const one of [...this.consumers, ...this.#producers]) if (one.running) one.signal('SIGKILL');
     for (const listener of this.onClose) await listener();
-    await this.redis.stop();
+    await this.#store.stop();
     if (keep) keepFolder(this.folder);
     else removeFolder(this.folder);
   }
@@ -188,16 +197,36 @@ export class Stage {
     const hired = this.#crew.take(member);
     const who = `${role}-${++this.#members}`;
     hired.onFact = (fact, fields) => this.#ledger.write(fact, { whom: who, ...fields });
-    hired.begin(role, { folder: this.folder, port: this.redis.port, who, ...common, ...order });
+    const { by = this.server, ...rest } = order;
+    const url = this.server.url(by.host, by.port);
+    hired.begin(role, { folder: this.folder, url, who, ...common, ...rest });
     return hired;
   }
 
   async #end(producer) {
     producer.tell({ stop: true });
-    await producer.said('done');
+    // It goes on until all that it wants to enqueue is stored.
+    const giveUp = setTimeout(() => {
+      this.expect(false, `${producer.who} could not store all its jobs within 30 s without any fault`);
+      producer.signal('SIGKILL');
+    }, storedWithinMs);
+    await producer.said('done').catch(() => {});
+    clearTimeout(giveUp);
     await this.#awaitExit(producer);
     const { code } = producer.exit;
     this.expect(code === 0, `${producer.who} ended with ${code ?? producer.exit.signal}: ${producer.stderr}`);
+  }
+
+  /** The clock that decides when a job is due, in milliseconds since the epoch, less that of the machine's uptime. */
+  async #clockOffset() {
+    const isOfClients = this.#promises.capabilities.clock === 'client';
+    const offsets = [];
+    for (let look = 0; look < 9; look++) {
+      const before = uptime();
+      const now = isOfClients ? Date.now() : await this.server.now();
+      offsets.push(now - (before + uptime()) / 2);
+    }
+    return offsets.toSorted((a, b) => a - b)[4];
   }
 
   /** Whoever is to end by itself and does not is killed, and found by how it ended. */
@@ -217,10 +246,10 @@ export class Stage {
       if (uptime() - from > drainWithinMs) {
         return this.expect(
           false,
-          `${await this.redis.waiting()} jobs were not at their end after 60 s without any fault`,
+          `${await this.contents.waiting()} jobs were not at their end after 60 s without any fault`,
         );
       }
-      empty = (await this.redis.waiting()) === 0 ? empty + 1 : 0;
+      empty = (await this.contents.waiting()) === 0 ? empty + 1 : 0;
       await sleep(50);
     }
   }

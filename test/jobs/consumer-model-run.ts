@@ -14,7 +14,7 @@ import type { JobAttemptContext } from '../../lib/jobs/job-run.js';
 import type { Job, JobContext } from '../../lib/jobs/job.js';
 import { MemoryJobBackend } from '../../lib/jobs/memory-job-backend.js';
 import { suspectsOf } from '../../lib/jobs/suspects.js';
-import { same } from '../support/job-backend-model.js';
+import { same } from '../support/job-backend-model-checks.js';
 import { JobProcess } from './job-process.js';
 
 /** What one run of a job does. `hang` ends when it is told to, `deaf` no sooner for that. */

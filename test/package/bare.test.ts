@@ -68,6 +68,29 @@ describe('in a project with no optional peer', () => {
     });
   });
 
+  it('the command moves jobs between the backends of two modules', async () => {
+    const backend = `import { MemoryJobBackend } from 'nestjs-worker';
+      class Shared extends MemoryJobBackend {
+        capabilities = { ...new MemoryJobBackend().capabilities, shared: true };
+      }
+      export const backend = new Shared();
+      const job = { id: 'one', queue: 'mails', name: '', payload: undefined, due: { inMs: 0 }, priority: 0 };`;
+    const files = {
+      'old-backend.mjs': `${backend} await backend.enqueue([job]); export default backend;`,
+      'new-backend.mjs': `${backend} export default backend;`,
+    };
+    await evaluate(
+      'commonjs',
+      `require('node:fs').mkdirSync('src', { recursive: true });
+      for (const [name, text] of Object.entries(${JSON.stringify(files)})) {
+        require('node:fs').writeFileSync('src/' + name, text);
+      }`,
+    );
+    const flags = ['--from', 'src/old-backend.mjs', '--to', './src/new-backend.mjs', '--queue', 'mails'];
+    const printed = await project.run('npx', 'nestjs-worker', 'drain', ...flags, '--json');
+    expect(JSON.parse(printed)).toMatchObject({ queue: 'mails', moved: 1 });
+  });
+
   it.each(['grafana-dashboard.json', 'prometheus-alerts.yml'])('%s can be found', async (file) => {
     const found = await evaluate(
       'commonjs',

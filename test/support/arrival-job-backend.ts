@@ -124,7 +124,8 @@ export class ArrivalJobBackend extends MemoryJobBackend {
     const heads = await Promise.all(queues.map((queue) => super.list(queue, { state: 'ready', limit: 1 })));
     return counts.map((one, index) => {
       const [head] = heads[index]!.jobs;
-      return { ...one, oldestReadyAgeMs: head === undefined ? 0 : this.#now() - head.dueAt };
+      const oldestReadyAgeMs = head === undefined ? 0 : this.#now() - head.dueAt;
+      return Object.assign({ ...one }, { oldestReadyAgeMs });
     });
   }
 
@@ -136,7 +137,7 @@ export class ArrivalJobBackend extends MemoryJobBackend {
     for (const [, turn] of due) turn.arrival = ++this.#arrivals;
   }
 
-  #putBack<Put extends Settlement & { readonly kind: 'scheduled' }>({ delayMs, ...rest }: Put): Settlement {
+  #putBack({ delayMs, ...rest }: Extract<Settlement, { readonly kind: 'scheduled' }>): Settlement {
     const arrive = (): void => {
       const turn = this.turn(rest.job.id);
       if (turn !== undefined) this.arrive(turn, this.#now() + delayMs);

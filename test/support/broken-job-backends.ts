@@ -259,6 +259,14 @@ class PrefetchedDie extends MemoryJobBackend {
   }
 }
 
+/** Of what comes with a settlement, what is told last is to be started. */
+class LastOnesStarted extends MemoryJobBackend {
+  override async settle(queue: string, settlements: readonly Settlement[], then?: ClaimOptions) {
+    const answer = await super.settle(queue, settlements, then);
+    return { ...answer, claimed: answer.claimed.toReversed() };
+  }
+}
+
 class LateHoldersDie extends MemoryJobBackend {
   readonly #tokens = new Map<string, string>();
 
@@ -499,6 +507,27 @@ class CancelKeepsKey extends MemoryJobBackend {
   }
 }
 
+/** Puts back what runs, to cancel it where it waits. */
+class CancelPutsBack extends MemoryJobBackend {
+  readonly #holders = new Map<string, ClaimedJob>();
+
+  override async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    const claimed = await super.claim(queue, options);
+    for (const job of claimed) this.#holders.set(job.id, job);
+    return claimed;
+  }
+
+  override async cancel(queue: string, ids: readonly string[], options: CancelOptions) {
+    const held = ids.flatMap((id) => this.#holders.get(id) ?? []);
+    await super.settle(
+      queue,
+      held.map((job) => ({ kind: 'released', job })),
+    );
+    const answers = await super.cancel(queue, ids, options);
+    return answers.map((answer) => (answer === 'cancelled' ? 'active' : answer));
+  }
+}
+
 /** Takes the dead for living ones. */
 class CancelsTheDead extends MemoryJobBackend {
   override async cancel(queue: string, ids: readonly string[], options: CancelOptions) {
@@ -565,7 +594,8 @@ class OldestOfAll extends ArrivalJobBackend {
         const [head] = jobs;
         if (head === undefined) return one;
         const oldest = Math.min(...jobs.map(({ dueAt }) => dueAt));
-        return { ...one, oldestReadyAgeMs: one.oldestReadyAgeMs + head.dueAt - oldest };
+        const oldestReadyAgeMs = one.oldestReadyAgeMs + head.dueAt - oldest;
+        return Object.assign({ ...one }, { oldestReadyAgeMs });
       }),
     );
   }
@@ -627,6 +657,11 @@ export const brokenBackends: readonly BrokenBackend[] = [
   ['ignores limits', LimitsIgnored, /no more of a queue at once than its concurrency allows/],
   ['never gets back the place of a lost lease', PlacesLeak, /frees the place of a lease that is over, once/],
   ['counts a death of what was only at hand', PrefetchedDie, /counts no death of what was only at hand/],
+  [
+    'starts the wrong ones of what comes with a settlement',
+    LastOnesStarted,
+    /tells the same apart of what comes with a settlement/,
+  ],
   ['takes a late holder for dead', LateHoldersDie, /counts no death of a late holder that settles it/],
   ['takes putting off for a failure', PuttingOffFails, /puts a job off of which no attempt was made/],
   ['tells the age in seconds', AgeInSeconds, /has been due that waits for longest/],
@@ -664,6 +699,11 @@ export const brokenBackends: readonly BrokenBackend[] = [
     'holds the key of a job that is cancelled',
     CancelKeepsKey,
     /frees the key of a job that was cancelled while it waited$/,
+  ],
+  [
+    'puts back what it cancels',
+    CancelPutsBack,
+    /hands a job that is cancelled or deleted while it runs to nobody/,
   ],
   ['cancels what is dead', CancelsTheDead, /cancels what has not ended, and says which was being run/],
   ['keeps no job that is cancelled', CancelKeepsNothing, /keeps a cancelled job for as long as is said/],

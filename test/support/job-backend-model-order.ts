@@ -1,4 +1,4 @@
-import type { ModelOptions } from './job-backend-model.js';
+import type { ModelOptions } from './job-backend-model-options.js';
 import type { Moment, Span } from './job-backend-model-time.js';
 
 /** By what a job that waits is put in order. */
@@ -28,6 +28,8 @@ export function isBefore(
 ): boolean {
   if (priority && one.priority !== other.priority) return one.priority > other.priority;
   if (order === 'arrival') return hasArrivedBefore(one, other);
+  // The place that it had before is not followed here.
+  if (order === 'enqueued') return !one.place.cameDue && !other.place.cameDue && hasArrivedBefore(one, other);
   if (one.due.to < other.due.from) return true;
   const isSameTime = one.due.from === other.due.to && one.due.to === other.due.from;
   return isSameTime && one.id < other.id;

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import type { ClaimedJob, ClaimOptions, JobState, NewJob, Settlement } from 'nestjs-worker';
 import type { ConformanceSubject } from 'nestjs-worker/testing';
 import { systemClock } from '../../lib/clock/index.js';
-import { includes, JobBackendModel, type ModelOptions, type Moment, same } from './job-backend-model.js';
+import { JobBackendModel } from './job-backend-model.js';
+import { includes, same } from './job-backend-model-checks.js';
+import type { ModelOptions } from './job-backend-model-options.js';
+import type { Moment } from './job-backend-model-time.js';
 
 export type CommandName =
   | 'enqueue'
@@ -284,7 +287,7 @@ export class ModelRun {
     const listed: string[] = [];
     const found = new Map<
       string,
-      { readonly states: Set<JobState | undefined>; readonly places: Set<string> }
+      { readonly states: Set<JobState | undefined>; readonly places: Set<string | undefined> }
     >();
     let cursor: string | undefined;
     do {
@@ -304,7 +307,7 @@ export class ModelRun {
     for (const id of listed) same(found.get(id)?.states.has(state), true, `whether ${id} is ${state}`);
     for (const [id, { states, places }] of found) {
       // What a waiting claim has moved meanwhile may be missed, or found twice.
-      if (!states.has(state) || places.size > 1) continue;
+      if (!states.has(state) || places.size > 1 || places.has(undefined)) continue;
       const times = listed.filter((other) => other === id).length;
       includes(states.size === 1 ? [1] : [0, 1], times, `how often ${id} is among those that are ${state}`);
     }

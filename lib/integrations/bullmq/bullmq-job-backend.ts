@@ -34,6 +34,7 @@ import { EndedCounts } from './ended-counts.js';
 import { JobEnqueueing } from './enqueueing.js';
 import { HeldJobs } from './held-jobs.js';
 import { JobLooking } from './looking.js';
+import { PastJobs } from './past-jobs.js';
 import { QueueClaims } from './queue-claims.js';
 import { JobSettling } from './settling.js';
 
@@ -44,6 +45,7 @@ interface OpenBackend extends BullMqContext {
   readonly enqueueing: JobEnqueueing;
   readonly commands: JobCommands;
   readonly looking: JobLooking;
+  readonly past: PastJobs;
 }
 
 /**
@@ -67,12 +69,14 @@ export class BullMqJobBackend implements JobBackend {
       durable: true,
       shared: true,
       clock: 'client',
-      order: 'arrival',
+      // Its SQL leaves what comes due where it was enqueued.
+      order: at.kind === 'redis' ? 'arrival' : 'enqueued',
       format: 'json',
       priority: priorities,
       limits: { concurrency: false, perKey: false, rate: false },
       fencing: false,
       leaseThread: false,
+      transactions: at.kind === 'postgres',
     };
   }
 
@@ -84,7 +88,7 @@ export class BullMqJobBackend implements JobBackend {
     this.#opening = opening;
     const makeStore = await this.#storeMaker();
     if (this.#opening !== opening) throw closedError();
-    const store = makeStore(processedBy, host);
+    const store = makeStore(host);
     opening.store = store;
     try {
       await closed;
@@ -116,6 +120,7 @@ export class BullMqJobBackend implements JobBackend {
       enqueueing: new JobEnqueueing(context),
       commands: new JobCommands(context),
       looking: new JobLooking(context),
+      past: new PastJobs(store, host),
     };
   }
 
@@ -125,6 +130,7 @@ export class BullMqJobBackend implements JobBackend {
     this.#opened = undefined;
     this.#opening = undefined;
     opened?.held.close();
+    opened?.past.close();
     await Promise.allSettled([
       opening?.store?.close(),
       opened?.ended.close(),
@@ -186,20 +192,21 @@ export class BullMqJobBackend implements JobBackend {
   }
 
   /** Loads only what the store needs: of ioredis and pg, one is enough. */
-  async #storeMaker(): Promise<(processedBy: string, host: JobBackendHost) => BullMqStore> {
+  async #storeMaker(): Promise<(host: JobBackendHost) => BullMqStore> {
     const { at, commandTimeoutMs } = this.#options;
     if (at.kind === 'redis') {
       const { RedisStore } = await import('./redis-store.js');
-      return (processedBy, host) => new RedisStore({ ...at, processedBy, commandTimeoutMs }, host);
+      return (host) => new RedisStore({ ...at, commandTimeoutMs }, host);
     }
     const { PostgresStore } = await import('./postgres-store.js');
-    return (processedBy, host) => new PostgresStore({ ...at, processedBy, commandTimeoutMs }, host);
+    return (host) => new PostgresStore({ ...at, commandTimeoutMs }, host);
   }
 
   #claimsOf(queue: string): QueueClaims {
-    const { claims, settling, ...context } = this.#open;
+    const { claims, settling, past, ...context } = this.#open;
     let one = claims.get(queue);
     if (one === undefined) {
+      past.lookAt(queue);
       one = new QueueClaims(context, queue, (jobs) =>
         settling.settle(
           queue,

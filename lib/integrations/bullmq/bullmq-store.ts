@@ -61,8 +61,17 @@ export interface JobSignal {
   close(): Promise<void>;
 }
 
+/** What it takes to store jobs of one queue. */
+export interface StoringCalls {
+  readonly calls: IQueueBackend;
+  /** Of each, by whom it was enqueued; `undefined` for one that is not stored. */
+  readonly readEnqueuers: (ids: readonly string[]) => Promise<readonly (string | undefined)[]>;
+}
+
 /** What BullMQ leaves to its stores, or has no call for: one for Redis, one for PostgreSQL. */
 export interface BullMqStore {
+  /** Whether BullMQ's answer to a claim has all that is stored of a job; else only of one that was never claimed before. */
+  readonly claimsTellAll: boolean;
   /** How many jobs it is asked for at once. */
   readonly claimsAtOnce: number;
   readonly keepsText: KeepsText;
@@ -70,8 +79,14 @@ export interface BullMqStore {
   readonly latest: number;
   open(): Promise<void>;
   close(): Promise<void>;
-  /** BullMQ's own calls; those that claim do it for `leaseMs`. */
-  calls(queue: string, leaseMs?: number): IQueueBackend;
+  /** BullMQ's own calls; those that claim do it for `leaseMs`, and by that name. */
+  calls(queue: string, leaseMs?: number, processedBy?: string): IQueueBackend;
+  /** The calls that store jobs, within a transaction of somebody else's. Throws where that is none. */
+  within?<Result>(
+    transaction: object,
+    queue: string,
+    run: (storing: StoringCalls) => Promise<Result>,
+  ): Promise<Result>;
   signal(queue: string): JobSignal;
   /** Has somebody look again who waits for jobs, here or elsewhere. */
   announce(queue: string): Promise<void>;
@@ -94,10 +109,10 @@ export interface BullMqStore {
    * whether it did: not where somebody has claimed it since, or locked it again.
    */
   putBack(queue: string, job: Lapsed, death: Death | undefined): Promise<boolean>;
-  /** Locks a job again that nobody has claimed since. */
+  /** Locks a job again that nobody has claimed since, also where it was put back. */
   lockAgain(queue: string, job: Held, claim: number, lockMs: number): Promise<boolean>;
-  /** Its lock is gone, whoever had it. */
-  unlock(queue: string, id: string): Promise<void>;
+  /** Locks an active job, whoever had it. */
+  seize(queue: string, job: Held, lockMs: number): Promise<boolean>;
   /** Somebody who was taken for dead after that claim is not. */
   noteAlive(queue: string, id: string, claim: number): Promise<void>;
   /** They are not only at hand any more. */

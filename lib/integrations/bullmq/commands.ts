@@ -12,8 +12,8 @@ import {
 } from './job-record.js';
 import { readById } from './read-by-id.js';
 
-/** BullMQ's word for: whoever holds it. */
-const anyLock = '0';
+/** For so long is a job taken away from whoever holds it, to be ended at once. */
+const seizedMs = 10_000;
 /** Others may change a job while it is looked at; after so many times that is none of it. */
 const mostTries = 10;
 /** Jobs that are changed at the same time. */
@@ -32,7 +32,7 @@ export class JobCommands {
   }
 
   delete(queue: string, ids: readonly string[]): Promise<DeleteAnswer[]> {
-    const { store, host } = this.#context;
+    const { store, host, newLock } = this.#context;
     const calls = store.calls(queue);
     const revoked: string[] = [];
     return this.#each<DeleteAnswer>(
@@ -43,8 +43,10 @@ export class JobCommands {
         if (record === undefined) return 'unknown';
         const { id } = record;
         if (record.at === 'active') {
-          await store.unlock(queue, id);
-          await calls.moveToFailed(bullJob(record), 'deleted', true, anyLock, false);
+          const lock = newLock();
+          if (!(await store.seize(queue, { id, lock }, seizedMs))) return undefined;
+          await calls.moveToFailed(bullJob(record), 'deleted', true, lock, false);
+          await this.#freeKey(calls, record);
           return 'active';
         }
         const isGone = isPast(record, now);
@@ -58,7 +60,7 @@ export class JobCommands {
   }
 
   cancel(queue: string, ids: readonly string[], { keepMs, error }: CancelOptions): Promise<CancelAnswer[]> {
-    const { store, host } = this.#context;
+    const { store, host, newLock } = this.#context;
     const calls = store.calls(queue);
     const revoked: string[] = [];
     // Named again, it is not known any more where it is not kept.
@@ -83,8 +85,9 @@ export class JobCommands {
             return 'ended';
           case 'active': {
             const attempt = calledOff(record, error, now);
-            await store.unlock(queue, id);
-            await calls.moveToCompleted(bullJob(record), value(attempt), keepMs <= 0, anyLock, false);
+            const lock = newLock();
+            if (!(await store.seize(queue, { id, lock }, seizedMs))) return undefined;
+            await calls.moveToCompleted(bullJob(record), value(attempt), keepMs <= 0, lock, false);
             await this.#freeKey(calls, record);
             return 'active';
           }

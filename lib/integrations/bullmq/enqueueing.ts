@@ -2,6 +2,7 @@ import type { IQueueBackend, JobJson } from 'bullmq';
 import { InvalidOptionError } from '../../errors/index.js';
 import type { EnqueueAnswer, NewJob } from '../../jobs/index.js';
 import type { BullMqContext } from './bullmq-context.js';
+import type { StoringCalls } from './bullmq-store.js';
 import {
   isPast,
   type OwnOptions,
@@ -32,17 +33,12 @@ export class JobEnqueueing {
     const now = Date.now();
     // All of them first: one that cannot be stored is to hinder the others from being stored, too.
     const entries = jobs.map((job) => this.#entryOf(job, now));
-    const byQueue = new Map<string, number[]>();
-    for (const [index, { queue }] of jobs.entries()) {
-      const indexes = byQueue.get(queue);
-      if (indexes === undefined) byQueue.set(queue, [index]);
-      else indexes.push(index);
-    }
     const answers = Array.from<EnqueueAnswer>({ length: jobs.length });
-    for (const [queue, indexes] of byQueue) {
+    for (const { queue, transaction, indexes } of groupsOf(jobs)) {
       for (let from = 0; from < indexes.length; from += largestBatch) {
         const some = indexes.slice(from, from + largestBatch);
-        const added = await this.#add(
+        const added = await this.#addWithin(
+          transaction,
           queue,
           some.map((index) => entries[index]!),
         );
@@ -52,17 +48,22 @@ export class JobEnqueueing {
     return answers;
   }
 
-  /** Of each, the id of the job that is stored, and whether it is that very one. */
+  async #addWithin(
+    transaction: object | undefined,
+    queue: string,
+    entries: readonly NewEntry[],
+  ): Promise<readonly Added[]> {
+    const { store } = this.#context;
+    if (transaction === undefined) return this.#add(queue, entries);
+    if (store.within === undefined) throw new TypeError('BullMQ on Redis takes part in no transaction');
+    return store.within(transaction, queue, (storing) => addAll(storing, entries));
+  }
+
   async #add(queue: string, entries: readonly NewEntry[]): Promise<readonly Added[]> {
     const { store } = this.#context;
-    const ids = await this.#addAll(queue, entries);
+    const readEnqueuers: StoringCalls['readEnqueuers'] = (ids) => store.readEnqueuers(queue, ids);
+    const added = await addAll({ calls: store.calls(queue), readEnqueuers }, entries);
     const own = entries.map(({ job }) => job.id);
-    // BullMQ answers the same for a job that was there before: who enqueued it says which it was.
-    const enqueuers = await store.readEnqueuers(queue, own);
-    const added = entries.map((entry, index): Added => {
-      const id = ids[index]!;
-      return { id, isNew: id === entry.job.id && enqueuers[index] === entry.by };
-    });
     const past = await this.#removePast(
       queue,
       added.filter((one, index) => !one.isNew && one.id === own[index]),
@@ -71,13 +72,6 @@ export class JobEnqueueing {
     const again = entries.filter(({ job }) => past.has(job.id));
     const second = await this.#add(queue, again);
     return added.map((one, index) => second[again.indexOf(entries[index]!)] ?? one);
-  }
-
-  async #addAll(queue: string, entries: readonly NewEntry[]): Promise<readonly string[]> {
-    const calls = this.#context.store.calls(queue);
-    const [entry] = entries;
-    if (entries.length === 1) return [await calls.addJob(entry!.job, entry!.job.id)];
-    return calls.addJobs(entries.map(({ job }): Entry => ({ job, jobId: job.id })));
   }
 
   /** Removes those that have ended and are not kept any longer. */
@@ -151,6 +145,44 @@ interface NewEntry {
 interface Added {
   readonly id: string;
   readonly isNew: boolean;
+}
+
+/** Of each, the id of the job that is stored, and whether it is that very one. */
+async function addAll(
+  { calls, readEnqueuers }: StoringCalls,
+  entries: readonly NewEntry[],
+): Promise<readonly Added[]> {
+  const [entry] = entries;
+  const ids =
+    entries.length === 1
+      ? [await calls.addJob(entry!.job, entry!.job.id)]
+      : await calls.addJobs(entries.map(({ job }): Entry => ({ job, jobId: job.id })));
+  // BullMQ answers the same for a job that was there before: who enqueued it says which it was.
+  const enqueuers = await readEnqueuers(entries.map(({ job }) => job.id));
+  return entries.map(({ job, by }, index): Added => {
+    const id = ids[index]!;
+    return { id, isNew: id === job.id && enqueuers[index] === by };
+  });
+}
+
+interface Group {
+  readonly queue: string;
+  readonly transaction: object | undefined;
+  readonly indexes: number[];
+}
+
+/** Those that go together, in order. */
+function groupsOf(jobs: readonly NewJob[]): readonly Group[] {
+  const groups: Group[] = [];
+  for (const [index, { queue, transaction }] of jobs.entries()) {
+    let group = groups.find((one) => one.queue === queue && one.transaction === transaction);
+    if (group === undefined) {
+      group = { queue, transaction, indexes: [] };
+      groups.push(group);
+    }
+    group.indexes.push(index);
+  }
+  return groups;
 }
 
 function answerFor(id: string, added: Added): EnqueueAnswer {

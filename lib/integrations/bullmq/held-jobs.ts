@@ -1,6 +1,7 @@
 import type { CancelTimer } from '../../clock/index.js';
-import type { ClaimedJob, JobBackendHost } from '../../jobs/index.js';
+import type { JobBackendHost } from '../../jobs/index.js';
 import type { BullMqStore, Held } from './bullmq-store.js';
+import { fromStoredId } from './stored-id.js';
 
 /** What is held is looked at so often: BullMQ does not say when somebody takes it away. */
 const lookMs = 1_000;
@@ -20,15 +21,15 @@ export class HeldJobs {
     this.#host = host;
   }
 
-  /** `held`: by which BullMQ has it. */
-  hold(queue: string, { id }: ClaimedJob, held: Held): void {
+  /** By the ids that BullMQ knows them by: one of others may have the same as one of ours. */
+  hold(queue: string, held: Held): void {
     let jobs = this.#fresh.get(queue);
     if (jobs === undefined) this.#fresh.set(queue, (jobs = new Map<string, Held>()));
-    jobs.set(id, held);
+    jobs.set(held.id, held);
     this.#cancelTimer ??= this.#closed ? undefined : this.#host.setTimer(() => void this.#look(), lookMs);
   }
 
-  letGo(queue: string, { id }: ClaimedJob, lock: string): void {
+  letGo(queue: string, { id, lock }: Held): void {
     for (const held of [this.#fresh, this.#held]) {
       const jobs = held.get(queue);
       // It may have been claimed again.
@@ -69,7 +70,7 @@ export class HeldJobs {
     for (const [id] of revoked) jobs.delete(id);
     this.#host.onRevoked(
       queue,
-      revoked.map(([id]) => id),
+      revoked.map(([id]) => fromStoredId(id)),
     );
   }
 }

@@ -58,6 +58,8 @@ export interface OwnState {
   /** Deaths before that are forgotten. */
   readonly forgivenAt?: number;
   readonly cause?: DeadCause;
+  /** Of a dead one: since when. */
+  readonly deadAt?: number;
   /** Of one that has ended: for how long it is kept. */
   readonly keptUntil?: number;
   /** Its handler returned nothing. BullMQ would make a null of that. */
@@ -226,15 +228,25 @@ export function lastErrorOf({ failedReason, state, made }: JobRecord): string | 
   return state !== undefined && made <= state.made ? state.lastError : failedReason || state?.lastError;
 }
 
-export function dueAtOf({ state, own, timestamp, delay, processAt, processedOn }: JobRecord): number {
+export function dueAtOf({ at, state, own, timestamp, delay, processAt, processedOn }: JobRecord): number {
   const said = processAt ?? state?.dueAt ?? own.dueAt ?? timestamp + delay;
-  // One that was promoted by hand was due before it was said to be.
-  return processAt === undefined && processedOn !== undefined ? Math.min(said, processedOn) : said;
+  // One that others have promoted was due before it was said to be.
+  return at === 'active' && processedOn !== undefined ? Math.min(said, processedOn) : said;
 }
 
-function deathsOf({ deaths, state }: JobRecord, now: number): number {
-  const since = state?.forgivenAt ?? 0;
-  const times = deaths.filter(({ lost, endedAt }) => lost !== true && endedAt > since);
+/** Whoever retries a dead job by BullMQ's own tools forgives it its deaths, too. */
+export function forgivenAtOf({ at, state }: Pick<JobRecord, 'at' | 'state'>): number | undefined {
+  return at === 'failed' ? state?.forgivenAt : (state?.deadAt ?? state?.forgivenAt);
+}
+
+/** Whoever lost it last is not dead as long as nobody else has claimed the job. */
+function deathsSoFar({ deaths, claims }: JobRecord): readonly Death[] {
+  return deaths.at(-1)?.claim === claims ? deaths.slice(0, -1) : deaths;
+}
+
+function deathsOf(record: JobRecord, now: number): number {
+  const since = forgivenAtOf(record) ?? 0;
+  const times = deathsSoFar(record).filter(({ lost, endedAt }) => lost !== true && endedAt > since);
   return countedDeaths(
     now,
     times.map(({ endedAt }) => endedAt),
@@ -243,7 +255,8 @@ function deathsOf({ deaths, state }: JobRecord, now: number): number {
 
 /** The attempts that did not complete it, with those that only others know of. */
 function historyOf(record: JobRecord, last: JobAttempt | undefined): readonly JobAttempt[] {
-  const { state, deaths } = record;
+  const { state } = record;
+  const deaths = deathsSoFar(record);
   const made = state?.attempts ?? [];
   if (deaths.length === 0 && last === undefined) return made;
   const died = deaths.map(({ attempt, startedAt, endedAt, lost }): JobAttempt => {
@@ -292,7 +305,8 @@ export function recordOfClaim([json, id]: NextJob): JobRecord | undefined {
     finishedOn: undefined,
     failedReason: json.failedReason || undefined,
     returnValue: undefined,
-    progress: undefined,
+    // BullMQ says 0 where there is none.
+    progress: json.progress === 0 ? undefined : JSON.stringify(json.progress),
     deduplicationId: json.deduplicationId,
     opts,
     lockEndsAt: undefined,

@@ -30,13 +30,13 @@ from job where queue = $1 and state = 'active' and locked_until_ms > $2`;
 export const readLocksQuery = `
 select id, lock_token from job where queue = $1 and id = any($2) and state = 'active'`;
 
-const withOwn = (field: string, value: string): string =>
-  `opts || jsonb_build_object('nestjs-worker',
-    coalesce(opts -> 'nestjs-worker', '{}') || jsonb_build_object('${field}', ${value}))`;
+const own = `coalesce(opts -> 'nestjs-worker', '{}')`;
+const withOwn = (fields: string): string =>
+  `opts || jsonb_build_object('nestjs-worker', ${own} || ${fields})`;
 
 /** $2 id, $3 state, $4 by what it must be locked; null: whether or not. */
 export const writeQuery = `
-update job set opts = ${withOwn('state', '$3::jsonb')}
+update job set opts = ${withOwn(`jsonb_build_object('state', $3::jsonb)`)}
 where queue = $1 and id = $2 and ($4::text is null or (state = 'active' and lock_token = $4))`;
 
 const deaths = `coalesce(opts #> '{nestjs-worker,deaths}', '[]')`;
@@ -49,12 +49,10 @@ with back as (
     seq = -nextval('job_seq'),
     lock_token = null,
     locked_until_ms = null,
-    opts = case when $5::jsonb is null then opts else ${withOwn(
-      'deaths',
-      `(select jsonb_agg(death order by place) from (
+    opts = ${withOwn(`jsonb_build_object('back', $3::integer) || case when $5::jsonb is null then '{}' else
+      jsonb_build_object('deaths', (select jsonb_agg(death order by place) from (
         select death, place from jsonb_array_elements(${deaths} || $5::jsonb) with ordinality as all_of(death, place)
-        order by place desc limit $6) as latest)`,
-    )} end
+        order by place desc limit $6) as latest)) end`)}
   where queue = $1 and id = $2 and state = 'active' and attempts_started = $3
     and (locked_until_ms is null or locked_until_ms <= $4)
   returning id
@@ -64,23 +62,31 @@ select pg_notify('bullmq_jobs', $1),
   publish_event($1, 'stalled', jsonb_build_object('jobId', id))
 from back`;
 
-/** $2 id, $3 lock, $4 until when, $5 claim. */
+/** $2 id, $3 lock, $4 until when, $5 claim. One that was put back comes back, and its death is taken back. */
 export const lockAgainQuery = `
-update job set locked_until_ms = $4
-where queue = $1 and id = $2 and state = 'active' and attempts_started = $5 and lock_token = $3`;
+update job set
+  state = 'active',
+  lock_token = $3,
+  locked_until_ms = $4,
+  opts = case when state = 'active' then opts else ${withOwn(`jsonb_build_object('back', null, 'deaths',
+    (select coalesce(jsonb_agg(death order by place), '[]')
+      from jsonb_array_elements(${deaths}) with ordinality as all_of(death, place)
+      where not death @> jsonb_build_object('claim', $5::integer)))`)} end
+where queue = $1 and id = $2 and attempts_started = $5 and (
+  (state = 'active' and lock_token = $3)
+  or (state = 'waiting' and opts @> jsonb_build_object('nestjs-worker', jsonb_build_object('back', $5::integer)))
+)`;
 
-/** $2 id. */
-export const unlockQuery = `
-update job set lock_token = null, locked_until_ms = null where queue = $1 and id = $2 and state = 'active'`;
+/** $2 id, $3 lock, $4 until when. */
+export const seizeQuery = `
+update job set lock_token = $3, locked_until_ms = $4 where queue = $1 and id = $2 and state = 'active'`;
 
 /** $2 id, $3 claim. */
 export const noteAliveQuery = `
-update job set opts = ${withOwn(
-  'deaths',
-  `(select jsonb_agg(case when death @> jsonb_build_object('claim', $3::integer)
+update job set opts = ${withOwn(`jsonb_build_object('deaths',
+  (select jsonb_agg(case when death @> jsonb_build_object('claim', $3::integer)
       then death || '{"lost": true}' else death end order by place)
-    from jsonb_array_elements(${deaths}) with ordinality as all_of(death, place))`,
-)}
+    from jsonb_array_elements(${deaths}) with ordinality as all_of(death, place)))`)}
 where queue = $1 and id = $2 and ${deaths} @> jsonb_build_array(jsonb_build_object('claim', $3::integer))`;
 
 /** $2 ids, $3 what it was processed by. */

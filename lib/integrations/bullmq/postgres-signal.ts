@@ -27,7 +27,10 @@ export class PostgresSignal implements JobSignal {
       const client = await this.#connection.getListenClient();
       // One for each queue that is waited at.
       (client as unknown as { setMaxListeners?: (count: number) => void }).setMaxListeners?.(0);
-      return (await this.#calls.waitForJob(Math.max(ms, 1) / 1_000)) !== null;
+      const until = performance.now() + ms;
+      const marker = await this.#calls.waitForJob(Math.max(ms, 1) / 1_000);
+      // It says nothing where it ends before its time, since a delayed job is due or the connection was lost.
+      return marker !== null || performance.now() < until;
     } catch {
       await this.#pause();
       return false;

@@ -1,7 +1,16 @@
 import { type IQueueBackend, type PgPoolConfig, PostgresConnection, PostgresQueueBackend } from 'bullmq';
 import { InvalidCursorError } from '../../errors/index.js';
 import { historyLimit, type JobBackendHost } from '../../jobs/index.js';
-import type { ActiveJobs, BullMqStore, Held, JobSignal, Lapsed, Place, PlacePage } from './bullmq-store.js';
+import type {
+  ActiveJobs,
+  BullMqStore,
+  Held,
+  JobSignal,
+  Lapsed,
+  Place,
+  PlacePage,
+  StoringCalls,
+} from './bullmq-store.js';
 import {
   type BullState,
   type Death,
@@ -13,6 +22,7 @@ import {
 } from './job-record.js';
 import * as queries from './postgres-queries.js';
 import { PostgresSignal } from './postgres-signal.js';
+import { type EnqueuerRow, enqueuersOf, withinTransaction } from './postgres-transaction.js';
 
 /** So many lapsed jobs are looked at in one go. */
 const mostLapsed = 1_000;
@@ -21,23 +31,21 @@ export interface PostgresStoreOptions {
   readonly pool: PgPoolConfig;
   readonly schema: string;
   readonly migrate: boolean;
-  readonly processedBy: string;
   readonly commandTimeoutMs: number;
 }
 
 /** What BullMQ keeps in PostgreSQL. */
 export class PostgresStore implements BullMqStore {
+  readonly claimsTellAll = true;
   // Less than the connections that a pool has.
   readonly claimsAtOnce = 8;
   readonly latest = Number.MAX_SAFE_INTEGER;
-  readonly #options: PostgresStoreOptions;
   readonly #host: JobBackendHost;
   readonly #connection: PostgresConnection;
   readonly #calls = new Map<string, IQueueBackend>();
   #closed = false;
 
   constructor(options: PostgresStoreOptions, host: JobBackendHost) {
-    this.#options = options;
     this.#host = host;
     const { pool, schema, migrate, commandTimeoutMs } = options;
     this.#connection = new PostgresConnection({
@@ -54,6 +62,8 @@ export class PostgresStore implements BullMqStore {
     this.#connection.on('error', (error: Error) => {
       if (!this.#closed) this.#host.onConnection(error);
     });
+    // BullMQ does not listen to one that it has taken from the pool: if that is lost meanwhile, the process would end.
+    this.#connection.pool.on('connect', (client) => client.on('error', () => {}));
   }
 
   /** JSON that PostgreSQL has no form for: a NUL, or half of a pair. */
@@ -70,17 +80,24 @@ export class PostgresStore implements BullMqStore {
     await this.#connection.close();
   }
 
-  calls(queue: string, leaseMs = 0): IQueueBackend {
-    const key = `${leaseMs} ${queue}`;
+  calls(queue: string, leaseMs = 0, processedBy = ''): IQueueBackend {
+    const key = `${leaseMs} ${processedBy} ${queue}`;
     let calls = this.#calls.get(key);
     if (calls === undefined) {
-      const { processedBy: name } = this.#options;
       // BullMQ takes options of its worker from here, which its type does not name.
-      const options = { connection: {}, lockDuration: leaseMs, name };
+      const options = { connection: {}, lockDuration: leaseMs, name: processedBy };
       calls = new PostgresQueueBackend(this.#connection, queue, options, false);
       this.#calls.set(key, calls);
     }
     return calls;
+  }
+
+  within<Result>(
+    transaction: object,
+    queue: string,
+    run: (storing: StoringCalls) => Promise<Result>,
+  ): Promise<Result> {
+    return withinTransaction(transaction, this.#connection.schema, queue, run);
   }
 
   signal(queue: string): JobSignal {
@@ -103,9 +120,8 @@ export class PostgresStore implements BullMqStore {
   }
 
   async readEnqueuers(queue: string, ids: readonly string[]): Promise<readonly (string | undefined)[]> {
-    const rows = await this.#query<{ id: string; by: string }>(queries.readEnqueuersQuery, queue, ids);
-    const enqueuers = new Map(rows.map(({ id, by }) => [id, by]));
-    return ids.map((id) => enqueuers.get(id));
+    const rows = await this.#query<EnqueuerRow>(queries.readEnqueuersQuery, queue, ids);
+    return enqueuersOf(ids, rows);
   }
 
   async page(queue: string, place: Place, from: string | undefined, limit: number): Promise<PlacePage> {
@@ -157,8 +173,8 @@ export class PostgresStore implements BullMqStore {
     return this.#change(queries.lockAgainQuery, queue, id, lock, Date.now() + lockMs, claim);
   }
 
-  async unlock(queue: string, id: string): Promise<void> {
-    await this.#change(queries.unlockQuery, queue, id);
+  async seize(queue: string, { id, lock }: Held, lockMs: number): Promise<boolean> {
+    return this.#change(queries.seizeQuery, queue, id, lock, Date.now() + lockMs);
   }
 
   async noteAlive(queue: string, id: string, claim: number): Promise<void> {

@@ -47,6 +47,8 @@ export class QueueClaims {
   /** When the first of the leases that are known here is over, unless it was renewed. */
   #firstEndsAt = Infinity;
   #closed = false;
+  /** How to end the claims that are under way. */
+  readonly #underWay = new Set<() => void>();
   #endBreath: () => void = () => {};
 
   constructor(
@@ -59,14 +61,24 @@ export class QueueClaims {
     this.#release = release;
   }
 
-  async claim(options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+  claim(options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
+    return new Promise((resolve, reject) => {
+      // BullMQ never answers what it is asked while it closes.
+      const end = (): void => resolve([]);
+      this.#underWay.add(end);
+      this.#claim(options)
+        .then(resolve, reject)
+        .finally(() => this.#underWay.delete(end));
+    });
+  }
+
+  async #claim(options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
     const { waitMs, signal } = options;
     const deadline = performance.now() + waitMs;
     let heard = this.#announced;
     while (!signal.aborted && !this.#closed) {
       heard = this.#announced;
-      // What was lost comes before what waits.
-      if (this.#firstEndsAt <= Date.now()) await this.#lookThrough();
+      await this.putBackLost();
       let { jobs, nextDueAt } = await this.fetch(options);
       let nextEndsAt: number | undefined;
       if (jobs.length === 0 && !signal.aborted) {
@@ -95,6 +107,21 @@ export class QueueClaims {
     return [];
   }
 
+  /** Whether a lease may be over that this handle knows of. */
+  get mayHaveLost(): boolean {
+    return this.#firstEndsAt <= Date.now();
+  }
+
+  /** What was lost comes before what waits: to be called before anything is taken. */
+  async putBackLost(): Promise<void> {
+    while (this.mayHaveLost) await this.#lookThrough();
+  }
+
+  /** A lease was given that ends then. */
+  noteLease(endsAt: number): void {
+    this.#firstEndsAt = Math.min(this.#firstEndsAt, endsAt);
+  }
+
   /** Takes what there is. */
   async fetch({ limit, prefetch, leaseMs }: ClaimOptions): Promise<Fetched> {
     const calls = this.#context.store.calls(this.#queue, leaseMs);
@@ -102,10 +129,11 @@ export class QueueClaims {
     const taken: Taken[] = [];
     let nextDueAt: number | undefined;
     let asked = 0;
-    while (asked < wanted) {
+    // Twice as many each time: to an empty queue one call is enough.
+    for (let atOnce = 1; asked < wanted; atOnce = Math.min(atOnce * 2, this.#context.store.claimsAtOnce)) {
       // Those to be started, and then those to be at hand.
       const starts = asked < limit;
-      const size = Math.min(this.#context.store.claimsAtOnce, (starts ? limit : wanted) - asked);
+      const size = Math.min(atOnce, (starts ? limit : wanted) - asked);
       const answer = await this.#askForSome(calls, size, starts);
       nextDueAt = answer.nextDueAt;
       taken.push(...answer.taken);
@@ -128,21 +156,22 @@ export class QueueClaims {
   /** Makes claimed jobs of what BullMQ has given. */
   async taken(taken: readonly Taken[], leaseMs: number): Promise<ClaimedJob[]> {
     const { store, held } = this.#context;
-    // Of one that was claimed before, there is more to tell.
-    const again = taken.filter(({ record }) => record.claims > 1).map(({ record }) => record.id);
+    const told = store.claimsTellAll ? [] : taken.filter(({ record }) => hasMore(record));
+    const again = told.map(({ record }) => record.id);
     const stored = again.length === 0 ? [] : await store.read(this.#queue, again);
-    if (taken.length > 0) this.#firstEndsAt = Math.min(this.#firstEndsAt, Date.now() + leaseMs);
+    if (taken.length > 0) this.noteLease(Date.now() + leaseMs);
     const byId = new Map(stored.map((record) => [record?.id, record]));
     return taken.map(({ record, lock }) => {
       const all: JobRecord = { ...(byId.get(record.id) ?? record), ...ofClaim(record) };
       const job = claimedJob(this.#queue, all, lock, leaseMs);
-      held.hold(this.#queue, job, { id: record.id, lock });
+      held.hold(this.#queue, { id: record.id, lock });
       return job;
     });
   }
 
   close(): Promise<void> {
     this.#closed = true;
+    this.#underWay.forEach((end) => end());
     this.#endBreath();
     this.#wake();
     return this.#signal?.close() ?? Promise.resolve();
@@ -176,10 +205,9 @@ export class QueueClaims {
       if (await this.#isToRun(calls, record, next[0]?.deferredFailure, lock)) taken.push({ record, lock });
     }
     if (taken.length > 1 && store.inTurn !== undefined) {
-      const ids = await store.inTurn(
-        this.#queue,
-        taken.map(({ record }) => record.id),
-      );
+      const claimed = taken.map(({ record }) => record.id);
+      // They are claimed: that nobody knows their order is no reason to lose them.
+      const ids = await store.inTurn(this.#queue, claimed).catch(() => claimed);
       taken.sort((a, b) => ids.indexOf(a.record.id) - ids.indexOf(b.record.id));
     }
     return { taken, nextDueAt, failure, isEmpty };
@@ -270,6 +298,11 @@ export class QueueClaims {
       };
     });
   }
+}
+
+/** Whether there may be more to tell of it than BullMQ does: it was claimed before, or was for later and retried. */
+function hasMore({ claims, delay }: JobRecord): boolean {
+  return claims > 1 || delay > 0;
 }
 
 /** What the claim itself is the last word on. */

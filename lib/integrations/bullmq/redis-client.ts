@@ -19,6 +19,8 @@ function required(commandTimeoutMs: number | undefined) {
     disconnectTimeout: 200,
     ...(commandTimeoutMs !== undefined && { connectTimeout: commandTimeoutMs }),
     commandTimeout: commandTimeoutMs,
+    // One that does not answer is given up, and made anew: it may be dead, and nobody was told.
+    socketTimeout: commandTimeoutMs,
   };
 }
 
@@ -40,12 +42,14 @@ export function makeRedisClient(target: RedisTarget, commandTimeoutMs: number): 
   return url === undefined ? new Redis(complete) : new Redis(url, complete);
 }
 
-/** The same, to wait on, for as long as it takes. */
-export function makeWaitingClient(client: Redis | Cluster): Redis | Cluster {
-  return duplicateOf(client, required(undefined));
+/** The same, to wait on, for as long as it takes; by its name BullMQ's tools know that somebody works. */
+export function makeWaitingClient(client: Redis | Cluster, connectionName: string): Redis | Cluster {
+  return duplicateOf(client, { ...required(undefined), connectionName });
 }
 
-function duplicateOf(client: Redis | Cluster, ours: ReturnType<typeof required>): Redis | Cluster {
+type Ours = ReturnType<typeof required> & { readonly connectionName?: string };
+
+function duplicateOf(client: Redis | Cluster, ours: Ours): Redis | Cluster {
   if (!client.isCluster) return (client as Redis).duplicate(ours);
   const options = { lazyConnect: true, redisOptions: ours };
   return (client as Cluster).duplicate([], options);

@@ -28,7 +28,9 @@ end
 export const readScript = `${common}
 local answer = {}
 for index, id in ipairs(ARGV) do
-  local fields = redis.call('HGETALL', base .. id)
+  -- Of that name there may be something else, such as a list.
+  local isJob = redis.pcall('HEXISTS', base .. id, 'timestamp') == 1
+  local fields = isJob and redis.call('HGETALL', base .. id) or {}
   if #fields == 0 then
     answer[index] = false
   else
@@ -78,6 +80,7 @@ if redis.call('EXISTS', lockKey(id)) == 1 then return 0 end
 if (redis.call('HGET', base .. id, 'ats') or '0') ~= claim then return 0 end
 if redis.call('LREM', base .. 'active', 1, id) == 0 then return 0 end
 redis.call('SREM', base .. 'stalled', id)
+redis.call('HSET', base .. id, 'nestjs-worker:back', claim)
 if death ~= '' then
   local deaths = deathsOf(id)
   deaths[#deaths + 1] = cjson.decode(death)
@@ -96,17 +99,31 @@ redis.call('XADD', base .. 'events', 'MAXLEN', '~', 10000, '*', 'event', 'stalle
 return 1
 `;
 
+/** One that was put back comes back, and its death is taken back. */
 export const lockAgainScript = `${common}
 local id, lock, lockMs, claim = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if redis.call('EXISTS', lockKey(id)) == 1 or not isActive(id) then return 0 end
+if redis.call('EXISTS', lockKey(id)) == 1 then return 0 end
 if (redis.call('HGET', base .. id, 'ats') or '0') ~= claim then return 0 end
+if not isActive(id) then
+  if redis.call('HGET', base .. id, 'nestjs-worker:back') ~= claim then return 0 end
+  if redis.call('LREM', base .. 'wait', -1, id) + redis.call('ZREM', base .. 'prioritized', id) == 0 then return 0 end
+  redis.call('LPUSH', base .. 'active', id)
+  redis.call('HDEL', base .. id, 'nestjs-worker:back')
+  local deaths = deathsOf(id)
+  if #deaths > 0 and deaths[#deaths].claim == tonumber(claim) then
+    table.remove(deaths)
+    if #deaths > 0 then keepDeaths(id, deaths) else redis.call('HDEL', base .. id, 'nestjs-worker:deaths') end
+  end
+end
 redis.call('SET', lockKey(id), lock, 'PX', lockMs)
 return 1
 `;
 
-export const unlockScript = `${common}
-redis.call('DEL', lockKey(ARGV[1]))
-redis.call('SREM', base .. 'stalled', ARGV[1])
+export const seizeScript = `${common}
+local id, lock, lockMs = ARGV[1], ARGV[2], ARGV[3]
+if not isActive(id) then return 0 end
+redis.call('SET', lockKey(id), lock, 'PX', lockMs)
+redis.call('SREM', base .. 'stalled', id)
 return 1
 `;
 

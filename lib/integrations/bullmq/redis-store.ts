@@ -22,12 +22,12 @@ const rememberedIds = 20;
 export interface RedisStoreOptions {
   readonly target: RedisTarget;
   readonly prefix: string;
-  readonly processedBy: string;
   readonly commandTimeoutMs: number;
 }
 
 /** What BullMQ keeps in Redis. */
 export class RedisStore implements BullMqStore {
+  readonly claimsTellAll = false;
   readonly claimsAtOnce = 50;
   // BullMQ's scores of delayed jobs are times 4096, and have 53 bits.
   readonly latest = Math.floor(2 ** 53 / 4096) - 1;
@@ -37,6 +37,8 @@ export class RedisStore implements BullMqStore {
   readonly #host: JobBackendHost;
   readonly #calls = new Map<string, IQueueBackend>();
   #connection: RedisConnection | undefined;
+  /** What it last told. */
+  #lastError: Error | undefined;
   #closed = false;
 
   constructor(options: RedisStoreOptions, host: JobBackendHost) {
@@ -44,7 +46,10 @@ export class RedisStore implements BullMqStore {
     this.#host = host;
     this.#keys = new QueueKeys(options.prefix);
     this.#client = makeRedisClient(options.target, options.commandTimeoutMs);
-    this.#client.on('error', (error: Error) => this.#tell(error));
+    this.#client.on('error', (error: Error) => {
+      this.#lastError = error;
+      this.#tell(error);
+    });
     this.#client.on('close', () => this.#tell(new Error('the connection was closed')));
     this.#client.on('ready', () => this.#tell(undefined));
   }
@@ -54,7 +59,10 @@ export class RedisStore implements BullMqStore {
   }
 
   async open(): Promise<void> {
-    await this.#client.connect();
+    await this.#client.connect().catch((error: Error) => {
+      // ioredis itself says no more than that it is closed.
+      throw new Error(`Redis cannot be reached (${(this.#lastError ?? error).message})`, { cause: error });
+    });
     if (this.#closed) throw new Error('it was closed while it was opened');
     const connection = new RedisConnection(this.#client, { shared: true, blocking: false });
     // What the client says is told already.
@@ -72,19 +80,24 @@ export class RedisStore implements BullMqStore {
     await endOf(this.#client);
   }
 
-  calls(queue: string, leaseMs = 0): IQueueBackend {
-    const key = `${leaseMs} ${queue}`;
+  calls(queue: string, leaseMs = 0, processedBy = ''): IQueueBackend {
+    const key = `${leaseMs} ${processedBy} ${queue}`;
     let calls = this.#calls.get(key);
     if (calls === undefined) {
-      calls = this.#callsOf(queue, leaseMs);
+      calls = this.#callsOf(queue, leaseMs, processedBy);
       this.#calls.set(key, calls);
     }
     return calls;
   }
 
-  #callsOf(queue: string, leaseMs: number, blocking?: RedisConnection): RedisQueueBackend {
+  #callsOf(
+    queue: string,
+    leaseMs: number,
+    processedBy: string,
+    blocking?: RedisConnection,
+  ): RedisQueueBackend {
     if (this.#connection === undefined) throw new Error('the connection to Redis is not open');
-    const { prefix, processedBy } = this.#options;
+    const { prefix } = this.#options;
     const toKey = (type: string): string => this.#keys.toKey(queue, type);
     // BullMQ takes options of its worker from here, which its type does not name.
     const options = { connection: this.#client, prefix, lockDuration: leaseMs, name: processedBy };
@@ -101,12 +114,12 @@ export class RedisStore implements BullMqStore {
 
   signal(queue: string): JobSignal {
     const connect = (): { calls: IQueueBackend; close: () => void } => {
-      const client = makeWaitingClient(this.#client);
+      const client = makeWaitingClient(this.#client, this.calls(queue).clientName());
       client.on('error', () => {});
       const connection = new RedisConnection(client, { blocking: true, skipVersionCheck: true });
       connection.on('error', () => {});
       connection.client.catch(() => {});
-      return { calls: this.#callsOf(queue, 0, connection), close: () => client.disconnect() };
+      return { calls: this.#callsOf(queue, 0, '', connection), close: () => client.disconnect() };
     };
     return new RedisSignal(connect, this.#host.setTimer);
   }
@@ -184,8 +197,8 @@ export class RedisStore implements BullMqStore {
     return (await this.#run('lockAgainScript', queue, id, lock, lockMs, claim)) === 1;
   }
 
-  async unlock(queue: string, id: string): Promise<void> {
-    await this.#run('unlockScript', queue, id);
+  async seize(queue: string, { id, lock }: Held, lockMs: number): Promise<boolean> {
+    return (await this.#run('seizeScript', queue, id, lock, lockMs)) === 1;
   }
 
   async noteAlive(queue: string, id: string, claim: number): Promise<void> {

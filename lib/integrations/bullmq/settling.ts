@@ -9,6 +9,7 @@ import {
   type Settlement,
 } from '../../jobs/index.js';
 import {
+  atHandOf,
   type BullMqContext,
   bullCodeOf,
   isAtHand,
@@ -21,6 +22,7 @@ import {
   cancelledValue,
   dueAtOf,
   failuresOf,
+  forgivenAtOf,
   type JobRecord,
   lastErrorOf,
   type NextJob,
@@ -55,6 +57,10 @@ interface Settled {
   /** By what it was locked, and is the next one. */
   readonly lock: string;
   readonly next?: NextJob | undefined;
+  /** The next one was asked for, and there was none. */
+  readonly isEmpty?: boolean;
+  /** It is due again at once. */
+  readonly isBack?: boolean;
   /** Of one that is dead: so many may be. */
   readonly maxDead?: number;
 }
@@ -75,12 +81,20 @@ export class JobSettling {
     thenClaim?: ClaimOptions,
   ): Promise<SettleAnswer> {
     const { limit = 0, prefetch = 0, leaseMs = 0 } = thenClaim ?? {};
-    const calls = this.#context.store.calls(queue, leaseMs);
+    const { store, processedBy } = this.#context;
+    const claims = this.#claimsOf(queue);
+    // Otherwise what was lost comes first, and after the settlements, of which one may be of it.
+    const takesNext = !claims.mayHaveLost;
+    // Those that take the next job in the same call: to be started, or to be at hand.
+    const toStart = store.calls(queue, leaseMs, processedBy);
+    const toHave = store.calls(queue, leaseMs, atHandOf(processedBy));
     // One after the other where several are of the same job.
     const before = new Map<string, Promise<unknown>>();
     const under = settlements.map((settlement, index) => {
       const { id } = settlement.job;
-      const run = (): Promise<Settled | undefined> => this.#settle(queue, settlement, calls, index < limit);
+      const calls = index < limit ? toStart : toHave;
+      const run = (): Promise<Settled | undefined> =>
+        this.#settle(queue, settlement, calls, takesNext && index < limit + prefetch);
       const earlier = before.get(id);
       const settled = earlier === undefined ? run() : earlier.then(run, run);
       before.set(id, settled);
@@ -89,15 +103,23 @@ export class JobSettling {
     // All have ended before anything is answered.
     await Promise.allSettled(under);
     const settled = await Promise.all(under);
-    const claims = this.#claimsOf(queue);
     const taken = settled.flatMap((one) => {
       const record = one?.next && recordOfClaim(one.next);
       return record ? [{ record, lock: one.lock }] : [];
     });
     const claimed = await claims.taken(taken, leaseMs);
-    if (claimed.length < limit + prefetch) {
-      const rest = { limit: Math.max(0, limit - claimed.length), prefetch, leaseMs };
-      claimed.push(...(await claims.fetch(rest)).jobs);
+    await this.#start(queue, claimed.slice(0, limit));
+    const left = limit + prefetch - claimed.length;
+    // Where BullMQ had no more, there is none but what was put back.
+    const isEmpty =
+      settled.some((one) => one?.isEmpty === true) && !settled.some((one) => one?.isBack === true);
+    if (left > 0 && !isEmpty) {
+      const toBegin = Math.min(left, Math.max(0, limit - claimed.length));
+      const rest = { limit: toBegin, prefetch: left - toBegin, leaseMs };
+      const fetching = claims.putBackLost().then(() => claims.fetch(rest));
+      // What was settled, and claimed with that, is to be answered whether or not there is more.
+      const { jobs } = await fetching.catch(() => ({ jobs: [] }));
+      claimed.push(...jobs);
     }
     const maxDead = Math.min(...settled.map((one) => one?.maxDead ?? Infinity));
     return {
@@ -109,19 +131,13 @@ export class JobSettling {
 
   async extend(queue: string, extensions: readonly Extension[]): Promise<readonly boolean[]> {
     const answers = extensions.map(() => true);
-    const byLease = new Map<number, number[]>();
-    for (const [index, { leaseMs }] of extensions.entries()) {
-      const some = byLease.get(leaseMs);
-      if (some === undefined) byLease.set(leaseMs, [index]);
-      else some.push(index);
-    }
-    for (const [leaseMs, some] of byLease) {
-      for (let from = 0; from < some.length; from += largestBatch) {
-        await this.#extend(queue, extensions, some.slice(from, from + largestBatch), leaseMs, answers);
-      }
+    for (const { leaseMs, indexes } of renewalsOf(extensions)) {
+      await this.#extend(queue, extensions, indexes, leaseMs, answers);
+      this.#claimsOf(queue).noteLease(Date.now() + leaseMs);
     }
     const held = extensions.filter((_, index) => answers[index]);
-    await Promise.all([this.#noteStarted(queue, held), this.#noteProgress(queue, held)]);
+    const jobs = held.map(({ job }) => job);
+    await Promise.all([this.#start(queue, jobs), this.#noteProgress(queue, held)]);
     return answers;
   }
 
@@ -137,34 +153,31 @@ export class JobSettling {
       const { job } = extensions[index]!;
       const token = readToken(job.token);
       answers[index] = token !== undefined;
-      return token === undefined ? [] : [{ index, job, token, id: recordOf(job).id }];
+      return token === undefined ? [] : [{ index, token, id: recordOf(job).id }];
     });
     if (renewals.length === 0) return;
     const ids = renewals.map(({ id }) => id);
     const locks = renewals.map(({ token }) => token.lock);
     const lost = new Set(await store.calls(queue).extendLocks(ids, locks, leaseMs));
     await Promise.all(
-      renewals.map(async ({ index, job, token: { lock, claim }, id }) => {
+      renewals.map(async ({ index, token: { lock, claim }, id }) => {
         if (!lost.has(id)) return;
         const isHeld = await store.lockAgain(queue, { id, lock }, claim, leaseMs);
         answers[index] = isHeld;
-        if (isHeld) return;
-        held.letGo(queue, job, lock);
+        // Whoever said that it was lost does not look at it any more.
+        if (isHeld) return held.hold(queue, { id, lock });
+        held.letGo(queue, { id, lock });
         await store.noteAlive(queue, id, claim);
       }),
     );
   }
 
-  /** Those that were to be at hand may have been started by now. */
-  async #noteStarted(queue: string, extensions: readonly Extension[]): Promise<void> {
+  /** Those of them that were to be at hand are to be started now, or may have been. */
+  async #start(queue: string, jobs: readonly ClaimedJob[]): Promise<void> {
     const { store, processedBy } = this.#context;
-    const ids = extensions.map(({ job }) => recordOf(job)).filter((record) => isAtHand(record.processedBy));
-    if (ids.length > 0)
-      await store.noteStarted(
-        queue,
-        ids.map(({ id }) => id),
-        processedBy,
-      );
+    const atHand = jobs.map((job) => recordOf(job)).filter((record) => isAtHand(record.processedBy));
+    const ids = atHand.map(({ id }) => id);
+    if (ids.length > 0) await store.noteStarted(queue, ids, processedBy);
   }
 
   async #noteProgress(queue: string, extensions: readonly Extension[]): Promise<void> {
@@ -197,11 +210,11 @@ export class JobSettling {
     const { lock, claim } = token;
     const record = recordOf(job);
     const settling: Settling = { queue, job, record, lock, calls, takesNext };
-    held.letGo(queue, job, lock);
+    held.letGo(queue, { id: record.id, lock });
     let settled = await this.#tryTo(settling, settlement);
     // Its lease may be over, and nobody has the job yet.
     if (
-      settled === noLockCode &&
+      typeof settled === 'number' &&
       (await store.lockAgain(queue, { id: record.id, lock }, claim, settleLockMs))
     ) {
       settled = await this.#tryTo(settling, settlement);
@@ -248,7 +261,7 @@ export class JobSettling {
           lock,
           takesNext,
         );
-        return settledWith(lock, result);
+        return settledWith(settling, result);
       }
       case 'scheduled': {
         const { delayMs, failures, attempt } = settlement;
@@ -265,10 +278,10 @@ export class JobSettling {
         const fields = fieldsToUpdate && { fieldsToUpdate };
         if (delayMs > 0) {
           const options = { skipAttempt: !isFailure, fetchNext: takesNext, ...fields };
-          return settledWith(lock, await calls.moveToDelayed(id, now, Math.ceil(delayMs), lock, options));
+          return settledWith(settling, await calls.moveToDelayed(id, now, Math.ceil(delayMs), lock, options));
         }
         await calls.retryJob(id, false, lock, fields);
-        return { lock };
+        return { lock, isBack: true };
       }
       case 'released': {
         const { failures } = settling.job;
@@ -280,27 +293,35 @@ export class JobSettling {
         if (!(await this.#context.store.write(queue, id, state, lock))) return noLockCode;
         if (hasPriority) await calls.moveJobFromActiveToWait(id, lock);
         else await calls.retryJob(id, true, lock);
-        return { lock };
+        // On Redis BullMQ tells nobody of one of a priority.
+        if (hasPriority) await this.#context.store.announce(queue);
+        return { lock, isBack: true };
       }
       case 'dead': {
         const { failures, attempt, cause, error, maxDead } = settlement;
         const made = record.made + 1;
-        const state = { ...stateAfter(record, { failures, attempt, made }), cause, lastError: error };
+        const state = {
+          ...stateAfter(record, { failures, attempt, made }),
+          cause,
+          lastError: error,
+          deadAt: now,
+        };
         if (!(await this.#context.store.write(queue, id, state, lock))) return noLockCode;
         // None of his own: BullMQ is to say that all have been used.
         const job = { ...bullJobOf(record), opts: { ...bullJobOf(record).opts, attempts: 0 } } as BullJob;
         const { result } = await calls.moveToFailed(job, error, false, lock, takesNext, shownFields(state));
-        return { ...settledWith(lock, result), maxDead };
+        return { ...settledWith(settling, result), maxDead };
       }
     }
   }
 
   async #complete(
-    { queue, record, lock, calls, takesNext }: Settling,
+    settling: Settling,
     result: Uint8Array | undefined,
     keepMs: number,
     now: number,
   ): Promise<Settled | number> {
+    const { queue, record, lock, calls, takesNext } = settling;
     const isKept = keepMs > 0;
     if (isKept) {
       const state: OwnState = {
@@ -314,7 +335,7 @@ export class JobSettling {
     // Who enqueued it by BullMQ may have said for how long it is kept.
     const keep = isKept ? false : (bullJobOf(record).opts.removeOnComplete ?? true);
     const moved = await calls.moveToCompleted(bullJobOf(record), value, keep, lock, takesNext);
-    return settledWith(lock, moved.result);
+    return settledWith(settling, moved.result);
   }
 
   /** Removes the oldest of too many dead jobs; answers how many. */
@@ -350,6 +371,29 @@ export class JobSettling {
   }
 }
 
+interface Renewals {
+  readonly leaseMs: number;
+  readonly ids: Set<string>;
+  readonly indexes: number[];
+}
+
+/** What can be renewed in one call: for the same time, and each job once, since BullMQ answers by ids. */
+function renewalsOf(extensions: readonly Extension[]): readonly Renewals[] {
+  const all: Renewals[] = [];
+  for (const [index, { leaseMs, job }] of extensions.entries()) {
+    let renewals = all.find(
+      (one) => one.leaseMs === leaseMs && one.indexes.length < largestBatch && !one.ids.has(job.id),
+    );
+    if (renewals === undefined) {
+      renewals = { leaseMs, ids: new Set(), indexes: [] };
+      all.push(renewals);
+    }
+    renewals.ids.add(job.id);
+    renewals.indexes.push(index);
+  }
+  return all;
+}
+
 /** What is to be written of a job after an attempt. */
 function stateAfter(
   record: JobRecord,
@@ -364,7 +408,7 @@ function stateAfter(
   const attempts = record.state?.attempts ?? [];
   const isFailure = attempt?.outcome === 'failed' || attempt?.outcome === 'timed-out';
   const lastError = (isFailure ? attempt.error : undefined) ?? lastErrorOf(record);
-  const forgivenAt = record.state?.forgivenAt;
+  const forgivenAt = forgivenAtOf(record);
   return {
     failures,
     made,
@@ -393,6 +437,7 @@ function bullJobOf({ id, opts = {} }: JobRecord): BullJob {
   return { id, opts } as BullJob;
 }
 
-function settledWith(lock: string, result: unknown): Settled {
-  return Array.isArray(result) && result[0] ? { lock, next: result as unknown as NextJob } : { lock };
+function settledWith({ lock, takesNext }: Settling, result: unknown): Settled {
+  const hasNext = Array.isArray(result) && Boolean(result[0]);
+  return hasNext ? { lock, next: result as unknown as NextJob } : { lock, isEmpty: takesNext };
 }

@@ -60,6 +60,20 @@ export function cancelling({ it, options }: Part): void {
     assert.deepEqual(await t.tally(), [0, 0, 0, 0]);
   });
 
+  it('hands a job that is cancelled or deleted while it runs to nobody who waits for one', async (t) => {
+    const ids = await t.add(...Array.from({ length: 20 }, () => ({})));
+    assert.equal((await t.claim({ limit: 20 })).length, 20);
+    const waits = t.wait();
+    await t.letItWait(waits, t.unit / 2);
+    for (let round = 0; round < 20; round += 2) {
+      assert.deepEqual(await t.backend.cancel(t.queue, [ids[round]!], keep), ['active']);
+      assert.deepEqual(await t.backend.delete(t.queue, [ids[round + 1]!]), ['active']);
+    }
+    await t.letItWait(waits, t.unit / 2);
+    const id = await t.addOne();
+    assert.equal((await t.gotBy(waits))[0]?.id, id);
+  });
+
   it('refuses what is said of a cancelled job that is not kept', async (t) => {
     const job = await t.held();
     assert.deepEqual(await t.backend.cancel(t.queue, [job.id], { keepMs: 0 }), ['active']);

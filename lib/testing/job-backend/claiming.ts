@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { ClaimedJob } from '../../jobs/index.js';
 import type { Part } from './part.js';
-import { completed, failed } from './settlements.js';
+import { completed, failed, released } from './settlements.js';
 import { longLeaseMs } from './trial.js';
 
 /** `claim`: who gets which jobs, and what is told of them. */
@@ -138,6 +138,24 @@ export function claiming({ it, options }: Part): void {
     assert.deepEqual(
       ids.map((id) => again.find((job) => job.id === id)?.history.length),
       [1, 0, 0],
+    );
+  });
+
+  it('tells the same apart of what comes with a settlement, whatever is settled', async (t) => {
+    await t.add({}, {}, {});
+    const [a, b, c] = await t.claim({ limit: 3 });
+    const then = { limit: 1, prefetch: 1, leaseMs: 2 * t.unit };
+    const { claimed } = await t.backend.settle(
+      t.queue,
+      [released(a!), failed(b!, longLeaseMs), failed(c!)],
+      then,
+    );
+    assert.equal(claimed.length, 2);
+    await t.advance(3 * t.unit);
+    const again = await t.claim({ limit: 3 });
+    assert.deepEqual(
+      claimed.map(({ id }) => again.find((job) => job.id === id)?.deaths),
+      [1, 0],
     );
   });
 

@@ -63,6 +63,7 @@ export function resolveConformance(options: JobBackendConformanceOptions): Resol
 export type Need =
   | 'dueOrder'
   | 'arrivalOrder'
+  | 'comesDueInTurn'
   | 'shared'
   | 'durable'
   | 'priority'
@@ -80,7 +81,9 @@ export function has(need: Need, { capabilities, timeTravels }: ResolvedConforman
     case 'dueOrder':
       return capabilities.order === 'due';
     case 'arrivalOrder':
-      return capabilities.order === 'arrival';
+      return capabilities.order !== 'due';
+    case 'comesDueInTurn':
+      return capabilities.order !== 'enqueued';
     case 'concurrency':
     case 'perKey':
     case 'rate':

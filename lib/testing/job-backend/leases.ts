@@ -78,7 +78,10 @@ export function leases({ it }: Part): void {
     const stored = await t.stored(holder.id);
     assert.equal(stored.progress, undefined);
     t.assertLeaseEnd(stored.leaseEndsAt, holder.leaseEndsAt, holder.leaseEndsAt, 'the lease of the holder');
-    assert.deepEqual(await t.backend.extend(t.queue, [{ job: holder, leaseMs: 60_000 }]), [true]);
+    // Also where both are asked for at once, as by a process that has got its own job again.
+    const both = [late, holder].map((job) => ({ job, leaseMs: 60_000 }));
+    assert.deepEqual(await t.backend.extend(t.queue, both), [false, true]);
+    assert.deepEqual(await t.settle(completed(holder)), [true]);
   });
 
   for (const [kind, end] of Object.entries(everyEnd)) {

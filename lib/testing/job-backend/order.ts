@@ -68,6 +68,7 @@ export function order({ it, options }: Part): void {
       assert.deepEqual(await t.claimIds(10), [b, first, second, last]);
     },
     'arrivalOrder',
+    'comesDueInTurn',
   );
 
   it(
@@ -156,11 +157,16 @@ export function order({ it, options }: Part): void {
     assert.equal((await t.claimOne()).id, id);
   });
 
-  it('hands out what comes due in the order in which it does', async (t) => {
-    const [third, first, second] = await t.add({ inMs: 3 * t.unit }, { inMs: t.unit }, { inMs: 2 * t.unit });
-    await t.advance(4 * t.unit);
-    assert.deepEqual(await t.claimIds(3), [first, second, third]);
-  });
+  it(
+    'hands out what comes due in the order in which it does',
+    async (t) => {
+      const later = [{ inMs: 3 * t.unit }, { inMs: t.unit }, { inMs: 2 * t.unit }];
+      const [third, first, second] = await t.add(...later);
+      await t.advance(4 * t.unit);
+      assert.deepEqual(await t.claimIds(3), [first, second, third]);
+    },
+    'comesDueInTurn',
+  );
 
   const far = [2 ** 31 - 1, 2 ** 31, 30 * dayMs, 2 ** 32 + 5, 3_650 * dayMs];
   it('keeps jobs that are due in 30 days, and past 2^31 ms', async (t) => {

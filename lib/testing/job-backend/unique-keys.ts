@@ -96,12 +96,16 @@ export function uniqueKeys({ it }: Part): void {
   const all = { state: 'ready', limit: 1 } as const;
   for (const [what, end] of Object.entries(ends)) {
     it(`frees the key of a job that ${what}`, async (t) => {
-      const id = await t.addOne({ unique: { key } });
-      assert.equal(await holderOf(t), id);
-      await end(t);
-      assert.equal(await holderOf(t), undefined);
-      const next = await t.addOne({ unique: { key } });
-      assert.equal(await holderOf(t), next);
+      // However long it was to be held at most.
+      for (const ttlMs of [undefined, 1_000_000]) {
+        const id = await t.addOne({ unique: { key, ttlMs } });
+        assert.equal(await holderOf(t), id);
+        await end(t);
+        assert.equal(await holderOf(t), undefined);
+        const next = await t.addOne({ unique: { key } });
+        assert.equal(await holderOf(t), next);
+        await t.backend.delete(t.queue, [next]);
+      }
     });
   }
 

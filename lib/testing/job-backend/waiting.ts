@@ -115,7 +115,8 @@ export function waiting({ it, options }: Part): void {
     const ids = await t.add({}, {}, {});
     assert.deepEqual(await t.claim({ ...off, limit: 2, prefetch: 1 }), []);
     assert.deepEqual(await t.claim({ ...off, limits: { concurrency: 1, perKey: 1 } }), []);
-    await t.until(() => t.timers === 0, 'timers to go');
+    // One may be there for the queue, whoever claims.
+    await t.until(() => t.timers <= 1, 'timers to go');
     assert.deepEqual(await t.tally(), [3, 0, 0, 0]);
     const claimed = await t.claim({ limit: 3, limits: { concurrency: 3 } });
     assert.deepEqual(

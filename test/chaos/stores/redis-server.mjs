@@ -1,17 +1,16 @@
-// A redis-server that a scenario may kill, stop and start again; and a look at it that goes past the package.
+// A redis-server that a scenario may kill, hold and start again.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { loadTypescript } from '../support/load-typescript.mjs';
-import { uptime } from './ledger.mjs';
-import { makeFolder, own, removeFolder } from './leftovers.mjs';
-import { namespace, queueName } from './names.mjs';
+import { loadTypescript } from '../../support/load-typescript.mjs';
+import { makeFolder, own, removeFolder } from '../leftovers.mjs';
 
-const { findDebianTool } = await loadTypescript(new URL('../support/debian-tool.ts', import.meta.url));
+const { findDebianTool } = await loadTypescript(new URL('../../support/debian-tool.ts', import.meta.url));
 const tool = { command: 'redis-server', package: 'redis-server', variable: 'REDIS_SERVER' };
 
-export async function freePort() {
+async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
@@ -21,8 +20,12 @@ export async function freePort() {
 }
 
 export class RedisServer {
+  name = 'Redis';
+  isOwn = true;
+  host = '127.0.0.1';
   port = 0;
-  #folder = makeFolder('chaos-redis');
+  stalledBy = 'CLIENT PAUSE';
+  #folder;
   #durable;
   #process;
   #direct;
@@ -37,12 +40,17 @@ export class RedisServer {
     return (this.#direct ??= this.#connect({ retryStrategy: () => 50, maxRetriesPerRequest: null }));
   }
 
+  url(host, port) {
+    return `redis://${host}:${port}`;
+  }
+
   async start() {
     this.port ||= await freePort();
+    this.#folder ??= makeFolder('chaos-redis');
     const { path, env } = await findDebianTool(tool);
     const options = {
       port: this.port,
-      bind: '127.0.0.1',
+      bind: this.host,
       dir: this.#folder,
       save: '',
       appendonly: this.#durable ? 'yes' : 'no',
@@ -75,7 +83,6 @@ export class RedisServer {
     await this.#ended();
   }
 
-  /** As an operator does it. */
   async shutdown() {
     // Not by a connection that would say it again to the next server.
     const client = this.#connect({ retryStrategy: null });
@@ -84,69 +91,59 @@ export class RedisServer {
     client.disconnect();
   }
 
-  signal(name) {
-    this.#process.kill(name);
+  hold(held) {
+    this.#process.kill(held ? 'SIGSTOP' : 'SIGCONT');
   }
 
-  /** All commands of all clients wait for so long. */
-  async pause(ms) {
+  async stall(ms) {
     await this.direct.call('CLIENT', 'PAUSE', String(ms), 'ALL');
+    await sleep(ms);
+  }
+
+  async now() {
+    const [seconds, micros] = await this.direct.time();
+    return Number(seconds) * 1e3 + Number(micros) / 1e3;
   }
 
   async stop() {
     this.#direct?.disconnect();
     if (this.#process !== undefined) await this.kill();
-    removeFolder(this.#folder);
-  }
-
-  /** Milliseconds since the epoch by the server's clock, less those of the machine's monotonic clock. */
-  async clockOffset() {
-    const offsets = [];
-    for (let look = 0; look < 9; look++) {
-      const before = uptime();
-      const [seconds, micros] = await this.direct.time();
-      offsets.push(Number(seconds) * 1e3 + Number(micros) / 1e3 - (before + uptime()) / 2);
-    }
-    return offsets.toSorted((a, b) => a - b)[4];
-  }
-
-  /** Jobs that are not at their end. */
-  waiting() {
-    return this.direct.zcard(`${namespace}:queue:${queueName}`);
-  }
-
-  async keys() {
-    const keys = new Set();
-    let cursor = '0';
-    do {
-      const [next, some] = await this.direct.scan(cursor, 'COUNT', 1_000);
-      some.forEach((key) => keys.add(key));
-      cursor = next;
-    } while (cursor !== '0');
-    return [...keys];
-  }
-
-  /** Key, type and how much is in it. */
-  async describe(key) {
-    const type = await this.direct.type(key);
-    const count = {
-      hash: () => this.direct.hlen(key),
-      // A member at minus infinity is none: it keeps the set from being made anew all the time.
-      zset: () => this.direct.zcount(key, '(-inf', '+inf'),
-      set: () => this.direct.scard(key),
-      list: () => this.direct.llen(key),
-      stream: () => this.direct.xlen(key),
-      string: () => this.direct.strlen(key),
-    }[type];
-    return { key, type, size: (await count?.()) ?? 0 };
+    if (this.#folder !== undefined) removeFolder(this.#folder);
   }
 
   #connect(options) {
-    return new Redis({ host: '127.0.0.1', port: this.port, ...options }).on('error', () => {});
+    return new Redis({ host: this.host, port: this.port, ...options }).on('error', () => {});
   }
 
   async #ended() {
     const { exitCode, signalCode } = this.#process;
     if (exitCode === null && signalCode === null) await once(this.#process, 'exit');
   }
+}
+
+/** All keys, each once. */
+export async function keysOf(client) {
+  const keys = new Set();
+  let cursor = '0';
+  do {
+    const [next, some] = await client.scan(cursor, 'COUNT', 1_000);
+    some.forEach((key) => keys.add(key));
+    cursor = next;
+  } while (cursor !== '0');
+  return [...keys];
+}
+
+/** Key, type and how much is in it. */
+export async function describeKey(client, key) {
+  const type = await client.type(key);
+  const count = {
+    hash: () => client.hlen(key),
+    // A member at minus infinity is none: it keeps the set from being made anew all the time.
+    zset: () => client.zcount(key, '(-inf', '+inf'),
+    set: () => client.scard(key),
+    list: () => client.llen(key),
+    stream: () => client.xlen(key),
+    string: () => client.strlen(key),
+  }[type];
+  return { key, type, size: (await count?.()) ?? 0 };
 }
