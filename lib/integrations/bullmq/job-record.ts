@@ -12,6 +12,7 @@ import { bytesOf, type KeepsText } from './json-bytes.js';
 import { readToken, writeToken } from './claim-token.js';
 import { fromStoredId, toStoredId } from './stored-id.js';
 import { fromDeduplicationId, toDeduplicationId } from './unique-key.js';
+import { withoutUnmade } from './unmade-state.js';
 
 /** Where we keep, with a job of BullMQ, what BullMQ has no field for. */
 export const ownField = 'nestjs-worker';
@@ -64,6 +65,10 @@ export interface OwnState {
   readonly keptUntil?: number;
   /** Its handler returned nothing. BullMQ would make a null of that. */
   readonly noResult?: true;
+  /** Which claim it was that wrote this, and the last of the attempts. */
+  readonly claim?: number;
+  /** What was written before; its attempts are the others. */
+  readonly before?: Omit<OwnState, 'attempts' | 'before'>;
 }
 
 /** A lease that ran out; written by whoever found that. */
@@ -286,7 +291,7 @@ export function recordOfClaim([json, id]: NextJob): JobRecord | undefined {
   const own = (opts as { [ownField]?: StoredOptions & { state?: OwnState; deaths?: readonly Death[] } })[
     ownField
   ];
-  return {
+  return withoutUnmade({
     id,
     name: json.name,
     data: json.data,
@@ -310,7 +315,7 @@ export function recordOfClaim([json, id]: NextJob): JobRecord | undefined {
     deduplicationId: json.deduplicationId,
     opts,
     lockEndsAt: undefined,
-  };
+  });
 }
 
 /** The record of a claimed job, from what the contract tells of it. */

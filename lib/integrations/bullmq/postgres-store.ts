@@ -23,6 +23,7 @@ import {
 import * as queries from './postgres-queries.js';
 import { PostgresSignal } from './postgres-signal.js';
 import { type EnqueuerRow, enqueuersOf, withinTransaction } from './postgres-transaction.js';
+import { withoutUnmade } from './unmade-state.js';
 
 /** So many lapsed jobs are looked at in one go. */
 const mostLapsed = 1_000;
@@ -246,7 +247,7 @@ const stateNames: Readonly<Record<string, BullState>> = { waiting: 'wait', 'wait
 function recordOf(row: JobRow): JobRecord {
   const own = row.opts[ownField];
   const hasEnded = row.state === 'completed';
-  return {
+  return withoutUnmade({
     id: row.id,
     name: row.name,
     data: JSON.stringify(row.data),
@@ -268,7 +269,7 @@ function recordOf(row: JobRow): JobRecord {
     progress: row.progress === null ? undefined : JSON.stringify(row.progress),
     deduplicationId: row.dedup_id ?? undefined,
     lockEndsAt: numberOf(row.locked_until_ms),
-  };
+  });
 }
 
 interface LapsedRow {

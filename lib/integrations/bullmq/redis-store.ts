@@ -9,6 +9,7 @@ import { endOf, makeRedisClient, makeWaitingClient } from './redis-client.js';
 import type { RedisTarget } from './bullmq-options.js';
 import * as scripts from './redis-scripts.js';
 import { RedisSignal } from './redis-signal.js';
+import { withoutUnmade } from './unmade-state.js';
 
 type Client = Redis | Cluster;
 type Script = Exclude<keyof typeof scripts, symbol>;
@@ -256,7 +257,7 @@ function recordOf(id: string, answer: ReadAnswer, now: number): JobRecord {
   };
   const opts = fields.get('opts') ?? '{}';
   const deaths = fields.get('nestjs-worker:deaths');
-  return {
+  return withoutUnmade({
     id,
     name: fields.get('name') ?? '',
     data: fields.get('data') || '{}',
@@ -278,7 +279,7 @@ function recordOf(id: string, answer: ReadAnswer, now: number): JobRecord {
     progress: fields.get('progress'),
     deduplicationId: fields.get('deid'),
     lockEndsAt: lockedForMs < 0 ? undefined : now + lockedForMs,
-  };
+  });
 }
 
 function ownOptionsIn(opts: string): OwnOptions {

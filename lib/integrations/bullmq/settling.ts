@@ -31,6 +31,7 @@ import {
 } from './job-record.js';
 import { valueOf } from './json-bytes.js';
 import type { QueueClaims } from './queue-claims.js';
+import { yetToBeMade } from './unmade-state.js';
 
 type BullJob = Parameters<IQueueBackend['moveToCompleted']>[0];
 
@@ -409,7 +410,7 @@ function stateAfter(
   const isFailure = attempt?.outcome === 'failed' || attempt?.outcome === 'timed-out';
   const lastError = (isFailure ? attempt.error : undefined) ?? lastErrorOf(record);
   const forgivenAt = forgivenAtOf(record);
-  return {
+  const state: OwnState = {
     failures,
     made,
     dueAt,
@@ -417,6 +418,9 @@ function stateAfter(
     ...(lastError !== undefined && { lastError }),
     ...(forgivenAt !== undefined && { forgivenAt }),
   };
+  if (attempt === undefined) return state;
+  const before = stateAfter(record, { failures: failuresOf(record), made: record.made });
+  return yetToBeMade(state, before, record.claims);
 }
 
 /** BullMQ's own fields for what went wrong, which its tools show. */
