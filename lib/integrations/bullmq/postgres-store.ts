@@ -23,7 +23,7 @@ import {
 import * as queries from './postgres-queries.js';
 import { PostgresSignal } from './postgres-signal.js';
 import { type EnqueuerRow, enqueuersOf, withinTransaction } from './postgres-transaction.js';
-import { withoutUnmade } from './unmade-state.js';
+import { withoutUnmade } from './job-record.js';
 
 /** So many lapsed jobs are looked at in one go. */
 const mostLapsed = 1_000;

@@ -9,7 +9,7 @@ import { endOf, makeRedisClient, makeWaitingClient } from './redis-client.js';
 import type { RedisTarget } from './bullmq-options.js';
 import * as scripts from './redis-scripts.js';
 import { RedisSignal } from './redis-signal.js';
-import { withoutUnmade } from './unmade-state.js';
+import { withoutUnmade } from './job-record.js';
 
 type Client = Redis | Cluster;
 type Script = Exclude<keyof typeof scripts, symbol>;

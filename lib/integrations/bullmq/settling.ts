@@ -31,7 +31,7 @@ import {
 } from './job-record.js';
 import { valueOf } from './json-bytes.js';
 import type { QueueClaims } from './queue-claims.js';
-import { yetToBeMade } from './unmade-state.js';
+import { yetToBeMade } from './job-record.js';
 
 type BullJob = Parameters<IQueueBackend['moveToCompleted']>[0];
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BullState, Death, OwnState } from '../../../lib/integrations/bullmq/job-record.js';
-import { withoutUnmade, yetToBeMade } from '../../../lib/integrations/bullmq/unmade-state.js';
+import { withoutUnmade, yetToBeMade } from '../../../lib/integrations/bullmq/job-record.js';
 
 const attempt = (number: number) => {
   return { attempt: number, startedAt: number, endedAt: number, outcome: 'failed' as const };
