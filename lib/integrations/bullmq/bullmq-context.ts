@@ -3,6 +3,7 @@ import type { BullMqStore } from './bullmq-store.js';
 import type { HeldJobs } from './held-jobs.js';
 import { type JobRecord, recordOfCopy, toClaimedJob } from './job-record.js';
 import type { EndedCounts } from './ended-counts.js';
+import type { JobSchedules } from './job-schedules.js';
 
 /** What the parts of an open backend share. */
 export interface BullMqContext {
@@ -10,6 +11,7 @@ export interface BullMqContext {
   readonly host: JobBackendHost;
   readonly held: HeldJobs;
   readonly ended: EndedCounts;
+  readonly schedules: JobSchedules;
   /** How this process is called in BullMQ. */
   readonly processedBy: string;
   readonly priorities: boolean;

@@ -33,6 +33,7 @@ import { JobCommands } from './commands.js';
 import { EndedCounts } from './ended-counts.js';
 import { JobEnqueueing } from './enqueueing.js';
 import { HeldJobs } from './held-jobs.js';
+import { JobSchedules } from './job-schedules.js';
 import { JobLooking } from './looking.js';
 import { PastJobs } from './past-jobs.js';
 import { QueueClaims } from './queue-claims.js';
@@ -107,6 +108,7 @@ export class BullMqJobBackend implements JobBackend {
       host,
       held: new HeldJobs(store, host),
       ended: new EndedCounts(store, host, instance),
+      schedules: new JobSchedules(store, host),
       processedBy,
       priorities,
       pollIntervalMs,

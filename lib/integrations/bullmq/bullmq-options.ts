@@ -1,7 +1,13 @@
 // BullMQ's own types of what its drivers take: nobody needs both drivers.
-import type { PgPoolConfig, RedisConnectionClient, RedisOptions } from 'bullmq';
+import type { PgPoolConfig, RedisOptions } from 'bullmq';
 import type { Duration } from '../../clock/index.js';
 import { OptionReader } from '../../execution/index.js';
+
+/** A client of ioredis, or a Cluster of it: of whichever copy. */
+export interface RedisClient {
+  connect(): Promise<unknown>;
+  duplicate(...args: never[]): RedisClient;
+}
 
 /** Where BullMQ keeps its jobs, and how it is used. Give `redis` or `postgres`. */
 export interface BullMqJobBackendOptions {
@@ -9,7 +15,7 @@ export interface BullMqJobBackendOptions {
    * Redis 6.2 or newer, or Valkey: `redis://…`, options of ioredis (without `keyPrefix`: `prefix` is what keys begin
    * with), or a client of your own, whose `duplicate()` says how to connect, and which itself is left alone.
    */
-  readonly redis?: string | RedisOptions | RedisConnectionClient | undefined;
+  readonly redis?: string | RedisOptions | RedisClient | undefined;
   /** PostgreSQL 15 or newer: `postgres://…`, or options of a pool of pg. */
   readonly postgres?: string | PgPoolConfig | undefined;
   /** On Redis: what all keys begin with; BullMQ's option of that name. Default `'bull'`, as in BullMQ. */
@@ -34,7 +40,7 @@ export interface BullMqJobBackendOptions {
 
 /** How to connect to Redis. */
 export type RedisTarget =
-  | { readonly client: RedisConnectionClient }
+  | { readonly client: RedisClient }
   | { readonly url: string | undefined; readonly options: RedisOptions };
 
 /** Options of the backend, checked and complete. */
@@ -109,13 +115,13 @@ function readRedis(reader: OptionReader): RedisTarget {
     if (/^rediss?:\/\/./u.test(given)) return { url: given, options: {} };
   } else if (typeof given === 'object' && given !== null) {
     // By its shape: it may be of another copy of ioredis.
-    const client = given as Partial<RedisConnectionClient> & { readonly options?: RedisOptions };
+    const client = given as Partial<RedisClient> & { readonly options?: RedisOptions };
     const isClient = typeof client.duplicate === 'function';
     const options = isClient ? client.options : (given as RedisOptions);
     if (options?.keyPrefix !== undefined && options.keyPrefix !== '') {
       return reader.refuse('redis', 'one without keyPrefix', 'Leave keyPrefix out, and give prefix here.');
     }
-    return isClient ? { client: given as RedisConnectionClient } : { url: undefined, options: given };
+    return isClient ? { client: given as RedisClient } : { url: undefined, options: given };
   }
   return reader.refuse(
     'redis',

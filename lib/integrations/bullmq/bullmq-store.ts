@@ -66,6 +66,11 @@ export interface StoringCalls {
   readonly calls: IQueueBackend;
   /** Of each, by whom it was enqueued; `undefined` for one that is not stored. */
   readonly readEnqueuers: (ids: readonly string[]) => Promise<readonly (string | undefined)[]>;
+  /**
+   * Frees a unique key that a job was given which was there before, and has it by no right; answers whether that was so.
+   * Left out where none is given so.
+   */
+  readonly freeKey?: ((deduplicationId: string, id: string) => Promise<boolean>) | undefined;
 }
 
 /** What BullMQ leaves to its stores, or has no call for: one for Redis, one for PostgreSQL. */
@@ -87,6 +92,8 @@ export interface BullMqStore {
     queue: string,
     run: (storing: StoringCalls) => Promise<Result>,
   ): Promise<Result>;
+  /** As in `StoringCalls`. */
+  freeKey?(queue: string, deduplicationId: string, id: string, now: number): Promise<boolean>;
   signal(queue: string): JobSignal;
   /** Has somebody look again who waits for jobs, here or elsewhere. */
   announce(queue: string): Promise<void>;
@@ -99,6 +106,8 @@ export interface BullMqStore {
   /** A page of what is at one place, those first that were there first. Throws where `from` is none of its own. */
   page(queue: string, place: Place, from: string | undefined, limit: number): Promise<PlacePage>;
   readActive(queue: string): Promise<ActiveJobs>;
+  /** Of each time, how many jobs are delayed until then, or not as long. */
+  countDelayed(queue: string, until: readonly number[]): Promise<readonly number[]>;
   /** Which of them are still locked by that. */
   areHeld(queue: string, jobs: readonly Held[]): Promise<readonly boolean[]>;
 
@@ -113,7 +122,7 @@ export interface BullMqStore {
   lockAgain(queue: string, job: Held, claim: number, lockMs: number): Promise<boolean>;
   /** Locks an active job, whoever had it. */
   seize(queue: string, job: Held, lockMs: number): Promise<boolean>;
-  /** Somebody who was taken for dead after that claim is not. */
+  /** Somebody who was taken for dead after that claim is not; of no matter once the death is forgotten. */
   noteAlive(queue: string, id: string, claim: number): Promise<void>;
   /** They are not only at hand any more. */
   noteStarted(queue: string, ids: readonly string[], processedBy: string): Promise<void>;

@@ -92,9 +92,10 @@ export class JobCommands {
             return 'active';
           }
           default: {
+            const mark = value(lostOne(record, error, now));
             const isDone =
               keepMs > 0
-                ? await store.endWaiting(queue, id, JSON.stringify(value()), now)
+                ? await store.endWaiting(queue, id, JSON.stringify(mark), now)
                 : (await calls.remove(id, false)) > 0;
             return isDone ? 'cancelled' : undefined;
           }
@@ -207,6 +208,18 @@ function calledOff(record: JobRecord, error: string | undefined, now: number): J
     outcome: 'cancelled',
     ...(error !== undefined && { error }),
   };
+}
+
+/** The attempt of whoever lost a job that nobody has claimed since, and may be at it still. */
+function lostOne(
+  { deaths, claims }: JobRecord,
+  error: string | undefined,
+  now: number,
+): JobAttempt | undefined {
+  const death = deaths.at(-1);
+  if (death?.claim !== claims) return undefined;
+  const { attempt, startedAt } = death;
+  return { attempt, startedAt, endedAt: now, outcome: 'cancelled', ...(error !== undefined && { error }) };
 }
 
 function bullJob({ id }: JobRecord): BullJob {

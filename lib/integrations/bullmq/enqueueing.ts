@@ -62,7 +62,9 @@ export class JobEnqueueing {
   async #add(queue: string, entries: readonly NewEntry[]): Promise<readonly Added[]> {
     const { store } = this.#context;
     const readEnqueuers: StoringCalls['readEnqueuers'] = (ids) => store.readEnqueuers(queue, ids);
-    const added = await addAll({ calls: store.calls(queue), readEnqueuers }, entries);
+    const freeKey: StoringCalls['freeKey'] =
+      store.freeKey && ((key, id) => store.freeKey!(queue, key, id, Date.now()));
+    const added = await addAll({ calls: store.calls(queue), readEnqueuers, freeKey }, entries);
     const own = entries.map(({ job }) => job.id);
     const past = await this.#removePast(
       queue,
@@ -148,10 +150,8 @@ interface Added {
 }
 
 /** Of each, the id of the job that is stored, and whether it is that very one. */
-async function addAll(
-  { calls, readEnqueuers }: StoringCalls,
-  entries: readonly NewEntry[],
-): Promise<readonly Added[]> {
+async function addAll(storing: StoringCalls, entries: readonly NewEntry[]): Promise<readonly Added[]> {
+  const { calls, readEnqueuers, freeKey } = storing;
   const [entry] = entries;
   const ids =
     entries.length === 1
@@ -159,10 +159,29 @@ async function addAll(
       : await calls.addJobs(entries.map(({ job }): Entry => ({ job, jobId: job.id })));
   // BullMQ answers the same for a job that was there before: who enqueued it says which it was.
   const enqueuers = await readEnqueuers(entries.map(({ job }) => job.id));
-  return entries.map(({ job, by }, index): Added => {
+  const added = entries.map(({ job, by }, index): Added => {
     const id = ids[index]!;
-    return { id, isNew: id === job.id && enqueuers[index] === by };
+    const enqueuer = enqueuers[index];
+    if (id === job.id) return { id, isNew: enqueuer === by };
+    // On PostgreSQL BullMQ looks at keys before ids: an id that was there before comes first for us.
+    const wasThere = enqueuer !== undefined && !entries.some((entry) => entry.by === enqueuer);
+    return { id: wasThere ? job.id : id, isNew: false };
   });
+  if (freeKey === undefined || !entries.some(({ job }) => job.deduplicationId !== undefined)) return added;
+  // It has given such a one the key, and, with that, held others up.
+  const freed = new Set<string>();
+  for (const [index, { job }] of entries.entries()) {
+    const { id, deduplicationId: key } = job;
+    const wasThere = ids[index] === id && !added[index]!.isNew;
+    if (wasThere && key !== undefined && (await freeKey(key, id))) freed.add(`${id} ${key}`);
+  }
+  const again = entries.filter(({ job }, index) => {
+    const { id } = added[index]!;
+    return id !== job.id && freed.has(`${id} ${job.deduplicationId}`);
+  });
+  if (again.length === 0) return added;
+  const second = await addAll(storing, again);
+  return added.map((one, index) => second[again.indexOf(entries[index]!)] ?? one);
 }
 
 interface Group {

@@ -1,2 +1,2 @@
 export { BullMqJobBackend } from './bullmq-job-backend.js';
-export type { BullMqJobBackendOptions } from './bullmq-options.js';
+export type { BullMqJobBackendOptions, RedisClient } from './bullmq-options.js';

@@ -121,6 +121,8 @@ export interface JobRecord {
   readonly deduplicationId: string | undefined;
   /** BullMQ's own options; known of what was claimed only. */
   readonly opts?: JobsOptions;
+  /** As it was claimed, where a job scheduler of BullMQ has made it. */
+  readonly scheduled?: JobJson;
   /** Of an active one: when its lock ends; `undefined` where it has none any more. */
   readonly lockEndsAt: number | undefined;
 }
@@ -313,6 +315,7 @@ export function recordOfClaim([json, id]: NextJob): JobRecord | undefined {
     progress: json.progress === 0 ? undefined : JSON.stringify(json.progress),
     deduplicationId: json.deduplicationId,
     opts,
+    ...(json.repeatJobKey && { scheduled: json }),
     lockEndsAt: undefined,
   });
 }

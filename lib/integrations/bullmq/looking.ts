@@ -9,7 +9,7 @@ import type {
   StoredJob,
 } from '../../jobs/index.js';
 import type { BullMqContext } from './bullmq-context.js';
-import type { Place } from './bullmq-store.js';
+import type { Lapsed, Place } from './bullmq-store.js';
 import { dueAtOf, isPast, type JobRecord, stateOf, toStoredJob } from './job-record.js';
 import { readById } from './read-by-id.js';
 
@@ -76,15 +76,13 @@ export class JobLooking {
     const now = Date.now();
     // PostgreSQL calls them paused that wait in a paused queue, which is no type any more.
     const places = ['wait', 'paused', 'prioritized', 'delayed', 'waiting-children', 'failed'] as JobType[];
-    const [counts, [due = 0], [dueSoon = 0], active, settings, oldestDueAt] = await Promise.all([
+    const [counts, [due = 0, dueSoon = 0], active, settings] = await Promise.all([
       calls.getCounts(places),
-      // Those that were due before that.
-      calls.getCounts(['delayed'], now + 1),
-      calls.getCounts(['delayed'], now + dueWithinMs + 1),
+      store.countDelayed(queue, [now, now + dueWithinMs]),
       store.readActive(queue),
       calls.getQueueMeta(),
-      this.#oldestDueAt(queue, now),
     ]);
+    const oldestDueAt = await this.#oldestDueAt(queue, active.lapsed, now);
     const [wait = 0, paused = 0, prioritized = 0, delayed = 0, children = 0, dead = 0] = counts;
     return {
       queue,
@@ -100,12 +98,13 @@ export class JobLooking {
   }
 
   /** Of the jobs that are first at their places, when the one was due that has been due for longest. */
-  async #oldestDueAt(queue: string, now: number): Promise<number | undefined> {
+  async #oldestDueAt(queue: string, lapsed: readonly Lapsed[], now: number): Promise<number | undefined> {
     const { store } = this.#context;
     const first = async (place: Place): Promise<readonly string[]> =>
       (await store.page(queue, place, undefined, 1)).ids;
-    const ids = await Promise.all((['wait', 'prioritized', 'delayed', 'active'] as const).map(first));
-    const records = await store.read(queue, ids.flat());
+    const waiting = await Promise.all((['wait', 'prioritized', 'delayed'] as const).map(first));
+    const lost = lapsed.toSorted((a, b) => a.startedAt - b.startedAt).slice(0, 1);
+    const records = await store.read(queue, [...waiting.flat(), ...lost.map(({ id }) => id)]);
     const times = records
       .filter((record) => record !== undefined && stateOf(record, now) === 'ready')
       .map((record) => dueAtOf(record!));

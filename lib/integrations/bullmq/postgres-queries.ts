@@ -26,6 +26,11 @@ export const readLockedQuery = `
 select count(*) as held, min(locked_until_ms) as next
 from job where queue = $1 and state = 'active' and locked_until_ms > $2`;
 
+/** $2 times. */
+export const countDelayedQuery = `
+select (select count(*) from job where queue = $1 and state = 'delayed' and process_at_ms <= until) as count
+from unnest($2::bigint[]) with ordinality as times(until, place) order by place`;
+
 /** $2 ids. */
 export const readLocksQuery = `
 select id, lock_token from job where queue = $1 and id = any($2) and state = 'active'`;
@@ -87,7 +92,10 @@ update job set opts = ${withOwn(`jsonb_build_object('deaths',
   (select jsonb_agg(case when death @> jsonb_build_object('claim', $3::integer)
       then death || '{"lost": true}' else death end order by place)
     from jsonb_array_elements(${deaths}) with ordinality as all_of(death, place)))`)}
-where queue = $1 and id = $2 and ${deaths} @> jsonb_build_array(jsonb_build_object('claim', $3::integer))`;
+where queue = $1 and id = $2 and exists (
+  select from jsonb_array_elements(${deaths}) as all_of(death)
+  where death @> jsonb_build_object('claim', $3::integer) and (death -> 'endedAt')::numeric
+    > coalesce((opts #> '{nestjs-worker,state,forgivenAt}')::numeric, 0))`;
 
 /** $2 ids, $3 what it was processed by. */
 export const noteStartedQuery = `update job set processed_by = $3 where queue = $1 and id = any($2)`;
@@ -110,6 +118,15 @@ export const holdKeyQuery = `
 insert into dedup (queue, dedup_id, job_id, expire_at_ms) values ($1, $2, $3, $4)
 on conflict (queue, dedup_id) do update set job_id = excluded.job_id, expire_at_ms = excluded.expire_at_ms
 where dedup.expire_at_ms <= $5`;
+
+/** $2 key, $3 id, $4 now. Whoever has ended has no right to its key, nor whoever's time with it is over. */
+export const freeKeyQuery = `
+delete from dedup using job
+where dedup.queue = $1 and dedup.dedup_id = $2 and dedup.job_id = $3 and job.queue = $1 and job.id = $3 and (
+  job.dedup_id is distinct from $2
+  or job.state in ('completed', 'failed')
+  or job.added_at_ms + (job.opts #>> '{deduplication,ttl}')::bigint <= $4)
+returning dedup.dedup_id`;
 
 /** Where the jobs of a place are, and by what they are in order. */
 const order = {

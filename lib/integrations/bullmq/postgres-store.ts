@@ -19,11 +19,11 @@ import {
   ownField,
   type StoredOptions,
   unwrapOptions,
+  withoutUnmade,
 } from './job-record.js';
 import * as queries from './postgres-queries.js';
 import { PostgresSignal } from './postgres-signal.js';
 import { type EnqueuerRow, enqueuersOf, withinTransaction } from './postgres-transaction.js';
-import { withoutUnmade } from './job-record.js';
 
 /** So many lapsed jobs are looked at in one go. */
 const mostLapsed = 1_000;
@@ -154,6 +154,15 @@ export class PostgresStore implements BullMqStore {
     };
   }
 
+  async countDelayed(queue: string, until: readonly number[]): Promise<readonly number[]> {
+    const rows = await this.#query<{ count: string }>(
+      queries.countDelayedQuery,
+      queue,
+      until.map(Math.floor),
+    );
+    return rows.map(({ count }) => Number(count));
+  }
+
   async areHeld(queue: string, jobs: readonly Held[]): Promise<readonly boolean[]> {
     const ids = jobs.map(({ id }) => id);
     const rows = await this.#query<{ id: string; lock_token: string }>(queries.readLocksQuery, queue, ids);
@@ -194,6 +203,10 @@ export class PostgresStore implements BullMqStore {
     const now = Date.now();
     const until = ttlMs === undefined ? undefined : now + ttlMs;
     await this.#change(queries.holdKeyQuery, queue, key, id, until, now);
+  }
+
+  async freeKey(queue: string, key: string, id: string, now: number): Promise<boolean> {
+    return this.#change(queries.freeKeyQuery, queue, key, id, now);
   }
 
   async #query<Row>(text: string, ...args: readonly unknown[]): Promise<readonly Row[]> {

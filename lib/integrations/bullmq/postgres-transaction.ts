@@ -1,7 +1,7 @@
 import { type PgPool, PostgresConnection, PostgresQueueBackend } from 'bullmq';
 import { InvalidOptionError } from '../../errors/index.js';
 import type { StoringCalls } from './bullmq-store.js';
-import { readEnqueuersQuery } from './postgres-queries.js';
+import { freeKeyQuery, readEnqueuersQuery } from './postgres-queries.js';
 
 /** What a transaction is given as: a client of pg that has begun one, or what asks as it does. */
 export interface PostgresTransaction {
@@ -54,7 +54,11 @@ export function withinTransaction<Result>(
       const read = await query(readEnqueuersQuery, [queue, ids]);
       return enqueuersOf(ids, read.rows as unknown as readonly EnqueuerRow[]);
     };
-    const result = await run({ calls, readEnqueuers });
+    const freeKey: StoringCalls['freeKey'] = async (key, id) => {
+      const freed = await query(freeKeyQuery, [queue, key, id, Date.now()]);
+      return freed.rows.length > 0;
+    };
+    const result = await run({ calls, readEnqueuers, freeKey });
     await query(`select set_config('search_path', $1, true)`, [path]);
     return result;
   };

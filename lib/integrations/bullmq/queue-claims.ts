@@ -2,7 +2,7 @@ import type { IQueueBackend } from 'bullmq';
 import type { BlockingClaimOptions, ClaimedJob, ClaimOptions } from '../../jobs/index.js';
 import { atHandOf, type BullMqContext, claimedJob, isAtHand } from './bullmq-context.js';
 import type { JobSignal, Lapsed } from './bullmq-store.js';
-import { failuresOf, type JobRecord, type NextJob, recordOfClaim } from './job-record.js';
+import { failuresOf, type JobRecord, type NextJob, recordOfClaim, withoutUnmade } from './job-record.js';
 
 /** A queue that is never empty is looked through for jobs whose lease is over so often, at most. */
 const lookThroughMs = 2_000;
@@ -155,7 +155,10 @@ export class QueueClaims {
 
   /** Makes claimed jobs of what BullMQ has given. */
   async taken(taken: readonly Taken[], leaseMs: number): Promise<ClaimedJob[]> {
-    const { store, held } = this.#context;
+    const { store, held, schedules } = this.#context;
+    for (const { record } of taken) {
+      if (record.scheduled) await schedules.goOn(this.#queue, record.scheduled, record.id);
+    }
     const told = store.claimsTellAll ? [] : taken.filter(({ record }) => hasMore(record));
     const again = told.map(({ record }) => record.id);
     const stored = again.length === 0 ? [] : await store.read(this.#queue, again);
@@ -314,5 +317,6 @@ function ofClaim({ at, claims, made, processedOn, processedBy, opts }: JobRecord
 function deathOf(job: Lapsed, now: number) {
   if (isAtHand(job.processedBy)) return undefined;
   const { claim, startedAt } = job;
-  return { claim, startedAt, endedAt: now, attempt: failuresOf(job) + 1 };
+  const held = withoutUnmade({ ...job, claims: claim, deaths: [] });
+  return { claim, startedAt, endedAt: now, attempt: failuresOf(held) + 1 };
 }

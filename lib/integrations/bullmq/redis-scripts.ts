@@ -130,8 +130,10 @@ return 1
 export const noteAliveScript = `${common}
 local id, claim = ARGV[1], tonumber(ARGV[2])
 local deaths = deathsOf(id)
+local state = redis.call('HGET', base .. id, 'nestjs-worker:state')
+local forgivenAt = state and cjson.decode(state).forgivenAt or 0
 for _, death in ipairs(deaths) do
-  if death.claim == claim then
+  if death.claim == claim and death.endedAt > forgivenAt then
     death.lost = true
     keepDeaths(id, deaths)
     return 1

@@ -4,12 +4,11 @@ import { InvalidCursorError } from '../../errors/index.js';
 import { historyLimit, type JobBackendHost } from '../../jobs/index.js';
 import type { ActiveJobs, BullMqStore, Held, JobSignal, Lapsed, Place, PlacePage } from './bullmq-store.js';
 import type { BullState, Death, JobRecord, OwnOptions, OwnState } from './job-record.js';
-import { ownField, type StoredOptions, unwrapOptions } from './job-record.js';
+import { ownField, type StoredOptions, unwrapOptions, withoutUnmade } from './job-record.js';
 import { endOf, makeRedisClient, makeWaitingClient } from './redis-client.js';
 import type { RedisTarget } from './bullmq-options.js';
 import * as scripts from './redis-scripts.js';
 import { RedisSignal } from './redis-signal.js';
-import { withoutUnmade } from './job-record.js';
 
 type Client = Redis | Cluster;
 type Script = Exclude<keyof typeof scripts, symbol>;
@@ -17,6 +16,8 @@ type Run = (base: string, ...args: readonly (string | number)[]) => Promise<unkn
 
 /** Jobs per call of a script, so that none keeps Redis from everybody else for long. */
 const largestBatch = 250;
+/** BullMQ's scores of delayed jobs, and of the milliseconds that it numbers them within. */
+const scoresPerMs = 4096;
 /** By so many of the last page's ids a list is gone on with: some may be gone. */
 const rememberedIds = 20;
 
@@ -30,8 +31,8 @@ export interface RedisStoreOptions {
 export class RedisStore implements BullMqStore {
   readonly claimsTellAll = false;
   readonly claimsAtOnce = 50;
-  // BullMQ's scores of delayed jobs are times 4096, and have 53 bits.
-  readonly latest = Math.floor(2 ** 53 / 4096) - 1;
+  // A score has 53 bits.
+  readonly latest = Math.floor(2 ** 53 / scoresPerMs) - 1;
   readonly #options: RedisStoreOptions;
   readonly #keys: QueueKeys;
   readonly #client: Client;
@@ -178,6 +179,12 @@ export class RedisStore implements BullMqStore {
     };
   }
 
+  async countDelayed(queue: string, until: readonly number[]): Promise<readonly number[]> {
+    const key = this.#keys.toKey(queue, 'delayed');
+    const scores = until.map((time) => `(${(Math.floor(time) + 1) * scoresPerMs}`);
+    return Promise.all(scores.map((score) => this.#client.zcount(key, '-inf', score)));
+  }
+
   async areHeld(queue: string, jobs: readonly Held[]): Promise<readonly boolean[]> {
     const answers = await this.#inBatches(jobs, (some) =>
       this.#run('areHeldScript', queue, ...some.flatMap(({ id, lock }) => [id, lock])),
@@ -267,7 +274,7 @@ function recordOf(id: string, answer: ReadAnswer, now: number): JobRecord {
     at: place === 'waiting-children' ? 'children' : (place as BullState),
     timestamp: numberOf('timestamp') ?? 0,
     delay: (JSON.parse(opts) as { delay?: number }).delay ?? 0,
-    processAt: place === 'delayed' ? Math.floor(Number(score) / 4096) : undefined,
+    processAt: place === 'delayed' ? Math.floor(Number(score) / scoresPerMs) : undefined,
     priority: numberOf('priority') ?? 0,
     made: numberOf('atm') ?? numberOf('attemptsMade') ?? 0,
     claims: numberOf('ats') ?? 0,

@@ -28,10 +28,10 @@ import {
   type NextJob,
   type OwnState,
   recordOfClaim,
+  yetToBeMade,
 } from './job-record.js';
 import { valueOf } from './json-bytes.js';
 import type { QueueClaims } from './queue-claims.js';
-import { yetToBeMade } from './job-record.js';
 
 type BullJob = Parameters<IQueueBackend['moveToCompleted']>[0];
 

@@ -74,6 +74,37 @@ describe.each(kinds)('jobs of a plain BullMQ producer, on %s', (kind) => {
     expect(ran[0]! - job.timestamp).toBeLessThan(1_400);
   });
 
+  it('go on coming of a job scheduler, whatever becomes of each, and end where it ends', async () => {
+    const seen: Job[] = [];
+    const fail = (job: Job): void => {
+      seen.push(job);
+      if (seen.length === 2) throw new Error('not this one');
+    };
+    const { name, jobs } = await bootBullApp(store, {
+      handlers: [[fail, { name: 'tick', maxAttempts: 1 }]],
+    });
+    const queue = store.queue(name);
+    const template = { name: 'tick', data: { a: 'é' }, opts: { removeOnComplete: 2 } };
+    await queue.upsertJobScheduler('each-100ms', { every: 100, limit: 5 }, template);
+    await expect.poll(() => seen.length, soon).toBe(5);
+    expect(seen.map(({ payload, name: of }) => [payload, of])).toEqual(
+      Array.from({ length: 5 }, () => [{ a: 'é' }, 'tick']),
+    );
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(5);
+    await expect.poll(() => jobs.counts(), soon).toMatchObject({ active: 0, scheduled: 0, dead: 1 });
+    expect(await queue.getJobCounts('completed', 'delayed')).toEqual({ completed: 2, delayed: 0 });
+  });
+
+  it('come of a job scheduler no more once it is removed', async () => {
+    let seen = 0;
+    const { name, jobs } = await bootBullApp(store, { handlers: [[() => void seen++]] });
+    const queue = store.queue(name);
+    await queue.upsertJobScheduler('s', { every: 50 }, { name: 'tick' });
+    await expect.poll(() => seen, soon).toBeGreaterThan(2);
+    expect(await queue.removeJobScheduler('s')).toBe(true);
+    await expect.poll(() => jobs.counts(), soon).toMatchObject({ active: 0, scheduled: 0, ready: 0 });
+  });
+
   it('have in BullMQ what our handler returned', async () => {
     const { name, jobs } = await bootBullApp(store, {
       handlers: [[({ payload }) => ({ got: payload }), { keepCompleted: '1h' }]],
