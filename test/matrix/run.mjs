@@ -99,7 +99,8 @@ function prepareNest11() {
  * the page that a browser shows, what Redis and a Prometheus do, and what becomes of requests made at random.
  */
 function filesWithNest(folder) {
-  const elsewhere = /^(?:package|integrations.redis|e2e.(?:dashboard|prometheus|sample-app-jobs|http.fuzz))/;
+  const elsewhere =
+    /^(?:package|integrations.(?:redis|bullmq|drain)|e2e.(?:dashboard|prometheus|sample-app-jobs|http.fuzz))/;
   const inTest = (name) => join('test', name);
   return readdirSync(join(folder, 'test'), { recursive: true })
     .filter((name) => name.endsWith('.test.ts') && !elsewhere.test(name))

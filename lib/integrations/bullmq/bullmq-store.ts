@@ -126,6 +126,8 @@ export interface BullMqStore {
   noteAlive(queue: string, id: string, claim: number): Promise<void>;
   /** They are not only at hand any more. */
   noteStarted(queue: string, ids: readonly string[], processedBy: string): Promise<void>;
+  /** Removes one of the jobs that have waited longest. Left out where BullMQ's call costs no more; false where that is to be used. */
+  removeWaiting?(queue: string, id: string): Promise<boolean>;
   /** Ends a job that waits or is for later, as completed with that value. Answers whether it did. */
   endWaiting(queue: string, id: string, value: string, now: number): Promise<boolean>;
   /** Holds a unique key for a job, unless another one has it. */

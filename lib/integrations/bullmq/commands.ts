@@ -50,6 +50,8 @@ export class JobCommands {
           return 'active';
         }
         const isGone = isPast(record, now);
+        const waits = record.at === 'wait' && record.priority === 0;
+        if (waits && (await store.removeWaiting?.(queue, id)) === true) return 'deleted';
         if ((await calls.remove(id, false)) === 0) return undefined;
         return isGone ? 'unknown' : 'deleted';
       },

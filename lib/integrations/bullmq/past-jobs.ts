@@ -5,7 +5,7 @@ import { isPast } from './job-record.js';
 
 /** How often some are looked at. Nobody is told of them meanwhile. */
 const lookMs = 60_000;
-/** So many of a queue, each time: what is left comes next time. */
+/** So many of a queue, each time, and more while there are some to be removed: what is left comes next time. */
 const most = 1_000;
 
 /** Removes jobs that have ended and are not kept any longer: BullMQ keeps all of a queue for the same time. */
@@ -47,11 +47,14 @@ export class PastJobs {
   }
 
   async #lookThrough(queue: string): Promise<void> {
-    const { ids, next } = await this.#store.page(queue, 'completed', this.#from.get(queue), most);
-    this.#from.set(queue, next);
-    const now = Date.now();
-    const records = await this.#store.read(queue, ids);
-    const past = records.filter((record) => record !== undefined && isPast(record, now));
-    await Promise.all(past.map((record) => this.#store.calls(queue).remove(record!.id, false)));
+    for (let found = 1; found > 0 && !this.#closed;) {
+      const { ids, next } = await this.#store.page(queue, 'completed', this.#from.get(queue), most);
+      this.#from.set(queue, next);
+      const now = Date.now();
+      const records = await this.#store.read(queue, ids);
+      const past = records.filter((record) => record !== undefined && isPast(record, now));
+      await Promise.all(past.map((record) => this.#store.calls(queue).remove(record!.id, false)));
+      found = next === undefined ? 0 : past.length;
+    }
   }
 }

@@ -15,6 +15,10 @@ local function place(id)
   if redis.call('EXISTS', lockKey(id)) == 1 or isActive(id) then return 'active', '' end
   return 'wait', ''
 end
+local function tell(event, id, ...)
+  local most = redis.call('HGET', base .. 'meta', 'opts.maxLenEvents') or 10000
+  redis.call('XADD', base .. 'events', 'MAXLEN', '~', most, '*', 'event', event, 'jobId', id, ...)
+end
 local function deathsOf(id)
   local text = redis.call('HGET', base .. id, 'nestjs-worker:deaths')
   return text and cjson.decode(text) or {}
@@ -94,8 +98,8 @@ else
   redis.call('RPUSH', base .. 'wait', id)
 end
 redis.call('ZADD', base .. 'marker', 0, '0')
-redis.call('XADD', base .. 'events', 'MAXLEN', '~', 10000, '*', 'event', 'waiting', 'jobId', id, 'prev', 'active')
-redis.call('XADD', base .. 'events', 'MAXLEN', '~', 10000, '*', 'event', 'stalled', 'jobId', id)
+tell('waiting', id, 'prev', 'active')
+tell('stalled', id)
 return 1
 `;
 
@@ -150,6 +154,20 @@ end
 return 1
 `;
 
+/** Only what nothing else depends on: not of a flow or a scheduler. */
+export const removeWaitingScript = `${common}
+local id = ARGV[1]
+local key = base .. id
+local fields = redis.call('HMGET', key, 'timestamp', 'parentKey', 'rjk', 'deid')
+if not fields[1] or fields[2] or fields[3] or redis.call('EXISTS', lockKey(id), key .. ':processed') > 0 then return 0 end
+if redis.call('LREM', base .. 'wait', -1, id) == 0 then return 0 end
+redis.call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':failed', key .. ':unsuccessful')
+local held = fields[4] and base .. 'de:' .. fields[4]
+if held and redis.call('GET', held) == id then redis.call('DEL', held) end
+tell('removed', id, 'prev', 'wait')
+return 1
+`;
+
 export const endWaitingScript = `${common}
 local id, value, now = ARGV[1], ARGV[2], ARGV[3]
 if redis.call('EXISTS', base .. id) == 0 or redis.call('EXISTS', lockKey(id)) == 1 then return 0 end
@@ -160,8 +178,7 @@ redis.call('ZADD', base .. 'completed', now, id)
 redis.call('HSET', base .. id, 'returnvalue', value, 'finishedOn', now)
 local key = redis.call('HGET', base .. id, 'deid')
 if key and redis.call('GET', base .. 'de:' .. key) == id then redis.call('DEL', base .. 'de:' .. key) end
-redis.call('XADD', base .. 'events', 'MAXLEN', '~', 10000, '*', 'event', 'completed', 'jobId', id,
-  'returnvalue', value, 'prev', 'waiting')
+tell('completed', id, 'returnvalue', value, 'prev', 'waiting')
 return 1
 `;
 

@@ -217,6 +217,11 @@ export class RedisStore implements BullMqStore {
     await this.#run('noteStartedScript', queue, processedBy, ...ids);
   }
 
+  /** BullMQ looks for it from the other end: with a backlog each one would cost as much as there are others. */
+  async removeWaiting(queue: string, id: string): Promise<boolean> {
+    return (await this.#run('removeWaitingScript', queue, id)) === 1;
+  }
+
   async endWaiting(queue: string, id: string, value: string, now: number): Promise<boolean> {
     return (await this.#run('endWaitingScript', queue, id, value, now)) === 1;
   }

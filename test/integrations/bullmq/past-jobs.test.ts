@@ -57,3 +57,31 @@ it('removes from the store what is not kept any longer, and nothing else', async
   await backend.close();
   client.disconnect();
 });
+
+it('goes on within one look while there is more to be removed', async () => {
+  const client = server.client();
+  const looks: (() => void)[] = [];
+  const backend = new BullMqJobBackend({ redis: server.url });
+  await backend.open({
+    onRevoked: () => {},
+    onConnection: () => {},
+    warn: () => {},
+    setTimer: (callback, delayMs) => {
+      if (delayMs === 60_000) looks.push(callback);
+      return () => {};
+    },
+  });
+  const ids = Array.from({ length: 2_500 }, (_, index) => `past-${index}`);
+  const job = { queue: 'many', name: '', payload: undefined, due: { inMs: 0 }, priority: 0 } as const;
+  await backend.enqueue(ids.map((id) => ({ ...job, id })));
+  await backend.cancel('many', ids, { keepMs: 1 });
+  expect(await client.zcard('bull:many:completed')).toBe(2_500);
+  const { signal } = new AbortController();
+  await backend.claim('many', { limit: 1, prefetch: 0, leaseMs: 1_000, waitMs: 0, signal });
+  await delay(2);
+  expect(looks).toHaveLength(1);
+  looks[0]!();
+  await vi.waitFor(async () => expect(await client.zcard('bull:many:completed')).toBe(0), 5_000);
+  await backend.close();
+  client.disconnect();
+});

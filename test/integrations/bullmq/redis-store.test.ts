@@ -1,5 +1,6 @@
 import { BullMqJobBackend } from 'nestjs-worker/bullmq';
-import { describe, expect, it } from 'vitest';
+import { FlowProducer } from 'bullmq';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { RedisStore } from '../../../lib/integrations/bullmq/redis-store.js';
 import type { JobBackendHost } from '../../../lib/jobs/index.js';
 import { freePort } from '../../support/redis.js';
@@ -131,5 +132,67 @@ describe('the connection that waits', () => {
     await signal.close();
     expect(await signal.wait(60_000)).toBe(false);
     await store.close();
+  });
+});
+
+describe('deleting what waits', () => {
+  /** What Redis spends on looking for one job, of the 500 that have waited longest of so many, in us. */
+  async function searchFor(backlog: number): Promise<number> {
+    const { queue, backend } = await OpenBackend.open(stores.redis.backend());
+    const { client } = stores.redis;
+    const jobs = Array.from({ length: backlog }, (_, index) => {
+      const id = `job-${queue}-${index}`;
+      return { id, queue, name: '', payload: undefined, due: { inMs: 0 }, priority: 0 };
+    });
+    await backend.enqueue(jobs);
+    await client.config('RESETSTAT');
+    const ids = jobs.slice(0, 500).map(({ id }) => id);
+    expect(new Set(await backend.delete(queue, ids))).toEqual(new Set(['deleted']));
+    const [, us = ''] =
+      /cmdstat_lrem:calls=500,.*usec_per_call=([\d.]+)/u.exec(await client.info('commandstats')) ?? [];
+    expect(await client.llen(`bull:${queue}:wait`)).toBe(backlog - 500);
+    return Number(us);
+  }
+
+  it('costs no more with a backlog', async () => {
+    const few = await searchFor(500);
+    expect(few).toBeGreaterThan(0);
+    // A search through all of them costs 40 times as much.
+    expect((await searchFor(20_000)) / few).toBeLessThan(8);
+  });
+
+  it('leaves nothing of a job, frees its key, and tells whoever listens', async () => {
+    const { queue, backend } = await OpenBackend.open(stores.redis.backend());
+    const { client } = stores.redis;
+    const job = { id: 'gone', queue, name: '', payload: undefined, due: { inMs: 0 }, priority: 0 };
+    await backend.enqueue([{ ...job, unique: { key: 'k' } }]);
+    await stores.redis.queue(queue).addJobLog(job.id, 'a line', 10);
+    expect(await backend.delete(queue, ['gone', 'gone', 'other'])).toEqual(['deleted', 'unknown', 'unknown']);
+    const left = await client.keys(`bull:${queue}:*`);
+    const ours = left.map((key) => key.slice(`bull:${queue}:`.length));
+    expect(ours.filter((key) => !['meta', 'events', 'marker', 'id'].includes(key))).toEqual([]);
+    const events = await client.xrange(`bull:${queue}:events`, '-', '+');
+    expect(events.at(-1)?.[1]).toEqual(['event', 'removed', 'jobId', 'gone', 'prev', 'wait']);
+    expect(await backend.enqueue([{ ...job, unique: { key: 'k' } }])).toEqual([
+      { kind: 'enqueued', id: 'gone' },
+    ]);
+  });
+
+  it('leaves a child of a flow to BullMQ, whose parent goes on without it', async () => {
+    const { queue, backend } = await OpenBackend.open(stores.redis.backend());
+    const plain = stores.redis.queue(queue);
+    const flow = new FlowProducer(plain.opts, () => plain.getBackend());
+    onTestFinished(() => flow.close());
+    const { children = [] } = await flow.add({
+      name: 'p',
+      queueName: queue,
+      children: [{ name: 'c', queueName: queue, data: {}, opts: { jobId: 'child' } }],
+    });
+    expect(children).toHaveLength(1);
+    expect(await backend.delete(queue, ['child'])).toEqual(['deleted']);
+    expect(await plain.getJobCounts('waiting', 'waiting-children')).toEqual({
+      waiting: 1,
+      'waiting-children': 0,
+    });
   });
 });
