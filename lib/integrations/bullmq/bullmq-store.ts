@@ -9,11 +9,15 @@ export interface Held {
   readonly lock: string;
 }
 
-/** An active job whose lock is gone. */
-export interface Lapsed {
-  readonly id: string;
+/** Which claim of a job it was. Only both tell: of a job that is enqueued again once it is gone, claims are counted anew. */
+export interface WhichClaim {
   readonly claim: number;
   readonly startedAt: number;
+}
+
+/** An active job whose lock is gone. */
+export interface Lapsed extends WhichClaim {
+  readonly id: string;
   readonly processedBy: string | undefined;
   readonly made: number;
   readonly at: 'active';
@@ -119,11 +123,11 @@ export interface BullMqStore {
    */
   putBack(queue: string, job: Lapsed, death: Death | undefined): Promise<boolean>;
   /** Locks a job again that nobody has claimed since, also where it was put back. */
-  lockAgain(queue: string, job: Held, claim: number, lockMs: number): Promise<boolean>;
+  lockAgain(queue: string, job: Held, claim: WhichClaim, lockMs: number): Promise<boolean>;
   /** Locks an active job, whoever had it. */
   seize(queue: string, job: Held, lockMs: number): Promise<boolean>;
   /** Somebody who was taken for dead after that claim is not; of no matter once the death is forgotten. */
-  noteAlive(queue: string, id: string, claim: number): Promise<void>;
+  noteAlive(queue: string, id: string, claim: WhichClaim): Promise<void>;
   /** They are not only at hand any more. */
   noteStarted(queue: string, ids: readonly string[], processedBy: string): Promise<void>;
   /** Removes one of the jobs that have waited longest. Left out where BullMQ's call costs no more; false where that is to be used. */

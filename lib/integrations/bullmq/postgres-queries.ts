@@ -67,7 +67,7 @@ select pg_notify('bullmq_jobs', $1),
   publish_event($1, 'stalled', jsonb_build_object('jobId', id))
 from back`;
 
-/** $2 id, $3 lock, $4 until when, $5 claim. One that was put back comes back, and its death is taken back. */
+/** $2 id, $3 lock, $4 until when, $5 claim, $6 when it was made. One that was put back comes back, and its death is taken back. */
 export const lockAgainQuery = `
 update job set
   state = 'active',
@@ -77,7 +77,7 @@ update job set
     (select coalesce(jsonb_agg(death order by place), '[]')
       from jsonb_array_elements(${deaths}) with ordinality as all_of(death, place)
       where not death @> jsonb_build_object('claim', $5::integer)))`)} end
-where queue = $1 and id = $2 and attempts_started = $5 and (
+where queue = $1 and id = $2 and attempts_started = $5 and processed_at_ms = $6 and (
   (state = 'active' and lock_token = $3)
   or (state = 'waiting' and opts @> jsonb_build_object('nestjs-worker', jsonb_build_object('back', $5::integer)))
 )`;
@@ -86,15 +86,17 @@ where queue = $1 and id = $2 and attempts_started = $5 and (
 export const seizeQuery = `
 update job set lock_token = $3, locked_until_ms = $4 where queue = $1 and id = $2 and state = 'active'`;
 
-/** $2 id, $3 claim. */
+const thatDeath = `death @> jsonb_build_object('claim', $3::integer, 'startedAt', $4::bigint)`;
+
+/** $2 id, $3 claim, $4 when it was made. */
 export const noteAliveQuery = `
 update job set opts = ${withOwn(`jsonb_build_object('deaths',
-  (select jsonb_agg(case when death @> jsonb_build_object('claim', $3::integer)
+  (select jsonb_agg(case when ${thatDeath}
       then death || '{"lost": true}' else death end order by place)
     from jsonb_array_elements(${deaths}) with ordinality as all_of(death, place)))`)}
 where queue = $1 and id = $2 and exists (
   select from jsonb_array_elements(${deaths}) as all_of(death)
-  where death @> jsonb_build_object('claim', $3::integer) and (death -> 'endedAt')::numeric
+  where ${thatDeath} and (death -> 'endedAt')::numeric
     > coalesce((opts #> '{nestjs-worker,state,forgivenAt}')::numeric, 0))`;
 
 /** $2 ids, $3 what it was processed by. */

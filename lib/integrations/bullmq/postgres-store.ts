@@ -10,6 +10,7 @@ import type {
   Place,
   PlacePage,
   StoringCalls,
+  WhichClaim,
 } from './bullmq-store.js';
 import {
   type BullState,
@@ -179,16 +180,17 @@ export class PostgresStore implements BullMqStore {
     return this.#change(queries.putBackQuery, queue, id, claim, Date.now(), noted, historyLimit);
   }
 
-  async lockAgain(queue: string, { id, lock }: Held, claim: number, lockMs: number): Promise<boolean> {
-    return this.#change(queries.lockAgainQuery, queue, id, lock, Date.now() + lockMs, claim);
+  async lockAgain(queue: string, { id, lock }: Held, which: WhichClaim, lockMs: number): Promise<boolean> {
+    const { claim, startedAt } = which;
+    return this.#change(queries.lockAgainQuery, queue, id, lock, Date.now() + lockMs, claim, startedAt);
   }
 
   async seize(queue: string, { id, lock }: Held, lockMs: number): Promise<boolean> {
     return this.#change(queries.seizeQuery, queue, id, lock, Date.now() + lockMs);
   }
 
-  async noteAlive(queue: string, id: string, claim: number): Promise<void> {
-    await this.#change(queries.noteAliveQuery, queue, id, claim);
+  async noteAlive(queue: string, id: string, { claim, startedAt }: WhichClaim): Promise<void> {
+    await this.#change(queries.noteAliveQuery, queue, id, claim, startedAt);
   }
 
   async noteStarted(queue: string, ids: readonly string[], processedBy: string): Promise<void> {

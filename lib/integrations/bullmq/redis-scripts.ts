@@ -105,9 +105,10 @@ return 1
 
 /** One that was put back comes back, and its death is taken back. */
 export const lockAgainScript = `${common}
-local id, lock, lockMs, claim = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local id, lock, lockMs, claim, startedAt = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if redis.call('EXISTS', lockKey(id)) == 1 then return 0 end
-if (redis.call('HGET', base .. id, 'ats') or '0') ~= claim then return 0 end
+local last = redis.call('HMGET', base .. id, 'ats', 'processedOn')
+if last[1] ~= claim or last[2] ~= startedAt then return 0 end
 if not isActive(id) then
   if redis.call('HGET', base .. id, 'nestjs-worker:back') ~= claim then return 0 end
   if redis.call('LREM', base .. 'wait', -1, id) + redis.call('ZREM', base .. 'prioritized', id) == 0 then return 0 end
@@ -132,12 +133,12 @@ return 1
 `;
 
 export const noteAliveScript = `${common}
-local id, claim = ARGV[1], tonumber(ARGV[2])
+local id, claim, startedAt = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local deaths = deathsOf(id)
 local state = redis.call('HGET', base .. id, 'nestjs-worker:state')
 local forgivenAt = state and cjson.decode(state).forgivenAt or 0
 for _, death in ipairs(deaths) do
-  if death.claim == claim and death.endedAt > forgivenAt then
+  if death.claim == claim and death.startedAt == startedAt and death.endedAt > forgivenAt then
     death.lost = true
     keepDeaths(id, deaths)
     return 1

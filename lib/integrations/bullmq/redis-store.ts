@@ -2,7 +2,16 @@ import { type IQueueBackend, QueueKeys, RedisConnection, RedisQueueBackend } fro
 import type { Cluster, Redis } from 'ioredis';
 import { InvalidCursorError } from '../../errors/index.js';
 import { historyLimit, type JobBackendHost } from '../../jobs/index.js';
-import type { ActiveJobs, BullMqStore, Held, JobSignal, Lapsed, Place, PlacePage } from './bullmq-store.js';
+import type {
+  ActiveJobs,
+  BullMqStore,
+  Held,
+  JobSignal,
+  Lapsed,
+  Place,
+  PlacePage,
+  WhichClaim,
+} from './bullmq-store.js';
 import type { BullState, Death, JobRecord, OwnOptions, OwnState } from './job-record.js';
 import { ownField, type StoredOptions, unwrapOptions, withoutUnmade } from './job-record.js';
 import { endOf, makeRedisClient, makeWaitingClient } from './redis-client.js';
@@ -201,16 +210,17 @@ export class RedisStore implements BullMqStore {
     return (await this.#run('putBackScript', queue, id, claim, noted, historyLimit)) === 1;
   }
 
-  async lockAgain(queue: string, { id, lock }: Held, claim: number, lockMs: number): Promise<boolean> {
-    return (await this.#run('lockAgainScript', queue, id, lock, lockMs, claim)) === 1;
+  async lockAgain(queue: string, { id, lock }: Held, which: WhichClaim, lockMs: number): Promise<boolean> {
+    const { claim, startedAt } = which;
+    return (await this.#run('lockAgainScript', queue, id, lock, lockMs, claim, startedAt)) === 1;
   }
 
   async seize(queue: string, { id, lock }: Held, lockMs: number): Promise<boolean> {
     return (await this.#run('seizeScript', queue, id, lock, lockMs)) === 1;
   }
 
-  async noteAlive(queue: string, id: string, claim: number): Promise<void> {
-    await this.#run('noteAliveScript', queue, id, claim);
+  async noteAlive(queue: string, id: string, { claim, startedAt }: WhichClaim): Promise<void> {
+    await this.#run('noteAliveScript', queue, id, claim, startedAt);
   }
 
   async noteStarted(queue: string, ids: readonly string[], processedBy: string): Promise<void> {

@@ -84,8 +84,9 @@ export class JobSettling {
     const { limit = 0, prefetch = 0, leaseMs = 0 } = thenClaim ?? {};
     const { store, processedBy } = this.#context;
     const claims = this.#claimsOf(queue);
+    const now = Date.now();
     // Otherwise what was lost comes first, and after the settlements, of which one may be of it.
-    const takesNext = !claims.mayHaveLost;
+    const takesNext = !claims.mayHaveLost && settlements.every(({ job }) => job.leaseEndsAt > now);
     // Those that take the next job in the same call: to be started, or to be at hand.
     const toStart = store.calls(queue, leaseMs, processedBy);
     const toHave = store.calls(queue, leaseMs, atHandOf(processedBy));
@@ -163,12 +164,13 @@ export class JobSettling {
     await Promise.all(
       renewals.map(async ({ index, token: { lock, claim }, id }) => {
         if (!lost.has(id)) return;
-        const isHeld = await store.lockAgain(queue, { id, lock }, claim, leaseMs);
+        const which = { claim, startedAt: extensions[index]!.job.claimedAt };
+        const isHeld = await store.lockAgain(queue, { id, lock }, which, leaseMs);
         answers[index] = isHeld;
         // Whoever said that it was lost does not look at it any more.
         if (isHeld) return held.hold(queue, { id, lock });
         held.letGo(queue, { id, lock });
-        await store.noteAlive(queue, id, claim);
+        await store.noteAlive(queue, id, which);
       }),
     );
   }
@@ -208,7 +210,8 @@ export class JobSettling {
     const { job } = settlement;
     const token = readToken(job.token);
     if (token === undefined) return undefined;
-    const { lock, claim } = token;
+    const { lock } = token;
+    const which = { claim: token.claim, startedAt: job.claimedAt };
     const record = recordOf(job);
     const settling: Settling = { queue, job, record, lock, calls, takesNext };
     held.letGo(queue, { id: record.id, lock });
@@ -216,12 +219,12 @@ export class JobSettling {
     // Its lease may be over, and nobody has the job yet.
     if (
       typeof settled === 'number' &&
-      (await store.lockAgain(queue, { id: record.id, lock }, claim, settleLockMs))
+      (await store.lockAgain(queue, { id: record.id, lock }, which, settleLockMs))
     ) {
       settled = await this.#tryTo(settling, settlement);
     }
     if (typeof settled === 'number') {
-      await store.noteAlive(queue, record.id, claim);
+      await store.noteAlive(queue, record.id, which);
       return undefined;
     }
     this.#count(queue, settlement);
