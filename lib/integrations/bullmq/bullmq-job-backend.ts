@@ -37,11 +37,13 @@ import { JobSchedules } from './job-schedules.js';
 import { JobLooking } from './looking.js';
 import { PastJobs } from './past-jobs.js';
 import { QueueClaims } from './queue-claims.js';
+import { JobRenewing } from './renewing.js';
 import { JobSettling } from './settling.js';
 
 /** What there is while the backend is open. */
 interface OpenBackend extends BullMqContext {
   readonly claims: Map<string, QueueClaims>;
+  readonly renewing: JobRenewing;
   readonly settling: JobSettling;
   readonly enqueueing: JobEnqueueing;
   readonly commands: JobCommands;
@@ -115,10 +117,13 @@ export class BullMqJobBackend implements JobBackend {
       newLock: () => `${instance}:${(locks++).toString(36)}`,
     };
     const claims = new Map<string, QueueClaims>();
+    const claimsOf = (queue: string): QueueClaims => this.#claimsOf(queue);
+    const renewing = new JobRenewing(context, claimsOf);
     this.#opened = {
       ...context,
       claims,
-      settling: new JobSettling(context, (queue) => this.#claimsOf(queue)),
+      renewing,
+      settling: new JobSettling(context, claimsOf, renewing),
       enqueueing: new JobEnqueueing(context),
       commands: new JobCommands(context),
       looking: new JobLooking(context),
@@ -150,7 +155,7 @@ export class BullMqJobBackend implements JobBackend {
   }
 
   async extend(queue: string, extensions: readonly Extension[]): Promise<readonly boolean[]> {
-    return this.#open.settling.extend(queue, extensions);
+    return this.#open.renewing.extend(queue, extensions);
   }
 
   async settle(

@@ -7,6 +7,12 @@ const toText = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 /** Whether a JSON text can be kept as it is. */
 export type KeepsText = (text: string) => boolean;
 
+/** The same, where it is parsed, and written again, before it comes back. */
+export const keepsParsed =
+  (keeps: KeepsText): KeepsText =>
+  (text) =>
+    keeps(text) && JSON.stringify(JSON.parse(text)) === text;
+
 /** Bytes as JSON: as they are where they are JSON, so that anybody can read them, and wrapped otherwise. */
 export function jsonOf(bytes: Uint8Array, keeps: KeepsText): string {
   const text = jsonTextOf(bytes);

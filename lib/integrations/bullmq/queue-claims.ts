@@ -172,12 +172,15 @@ export class QueueClaims {
     });
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closed = true;
+    const wasListening = this.#isListening;
     this.#underWay.forEach((end) => end());
     this.#endBreath();
     this.#wake();
-    return this.#signal?.close() ?? Promise.resolve();
+    await this.#signal?.close();
+    // What was announced to it meanwhile, others are to hear.
+    if (wasListening) await this.#context.store.announce(this.#queue).catch(() => {});
   }
 
   async #askForSome(calls: IQueueBackend, size: number, starts: boolean): Promise<AskedForSome> {

@@ -1,18 +1,9 @@
 import type { IQueueBackend } from 'bullmq';
-import {
-  type ClaimedJob,
-  type ClaimOptions,
-  type Extension,
-  historyLimit,
-  type JobAttempt,
-  type SettleAnswer,
-  type Settlement,
-} from '../../jobs/index.js';
+import type { ClaimedJob, ClaimOptions, JobAttempt, SettleAnswer, Settlement } from '../../jobs/index.js';
 import {
   atHandOf,
   type BullMqContext,
   bullCodeOf,
-  isAtHand,
   noLockCode,
   notHeldCodes,
   recordOf,
@@ -20,28 +11,21 @@ import {
 import { readToken } from './claim-token.js';
 import {
   cancelledValue,
-  dueAtOf,
   failuresOf,
-  forgivenAtOf,
   type JobRecord,
-  lastErrorOf,
   type NextJob,
   type OwnState,
   recordOfClaim,
-  yetToBeMade,
 } from './job-record.js';
-import { valueOf } from './json-bytes.js';
+import { keepsParsed, valueOf } from './json-bytes.js';
 import type { QueueClaims } from './queue-claims.js';
+import type { JobRenewing } from './renewing.js';
+import { shownFields, stateAfter } from './settled-state.js';
 
 type BullJob = Parameters<IQueueBackend['moveToCompleted']>[0];
 
-/** Jobs whose locks are renewed in one call. */
-const largestBatch = 500;
 /** For how long a job is locked again whose holder came late, to be settled at once. */
 const settleLockMs = 10_000;
-/** As many failures as this are shown in BullMQ's own field. */
-const shownFailures = 10;
-
 /** One settlement under way. */
 interface Settling {
   readonly queue: string;
@@ -66,14 +50,16 @@ interface Settled {
   readonly maxDead?: number;
 }
 
-/** Says what becomes of jobs that are held, and holds on to them. */
+/** Says what becomes of jobs that were held. */
 export class JobSettling {
   readonly #context: BullMqContext;
   readonly #claimsOf: (queue: string) => QueueClaims;
+  readonly #renewing: JobRenewing;
 
-  constructor(context: BullMqContext, claimsOf: (queue: string) => QueueClaims) {
+  constructor(context: BullMqContext, claimsOf: (queue: string) => QueueClaims, renewing: JobRenewing) {
     this.#context = context;
     this.#claimsOf = claimsOf;
+    this.#renewing = renewing;
   }
 
   async settle(
@@ -110,7 +96,7 @@ export class JobSettling {
       return record ? [{ record, lock: one.lock }] : [];
     });
     const claimed = await claims.taken(taken, leaseMs);
-    await this.#start(queue, claimed.slice(0, limit));
+    await this.#renewing.start(queue, claimed.slice(0, limit));
     const left = limit + prefetch - claimed.length;
     // Where BullMQ had no more, there is none but what was put back.
     const isEmpty =
@@ -130,74 +116,6 @@ export class JobSettling {
       pushedOut: maxDead === Infinity ? 0 : await this.#pushOut(queue, maxDead),
     };
   }
-
-  async extend(queue: string, extensions: readonly Extension[]): Promise<readonly boolean[]> {
-    const answers = extensions.map(() => true);
-    for (const { leaseMs, indexes } of renewalsOf(extensions)) {
-      await this.#extend(queue, extensions, indexes, leaseMs, answers);
-      this.#claimsOf(queue).noteLease(Date.now() + leaseMs);
-    }
-    const held = extensions.filter((_, index) => answers[index]);
-    const jobs = held.map(({ job }) => job);
-    await Promise.all([this.#start(queue, jobs), this.#noteProgress(queue, held)]);
-    return answers;
-  }
-
-  async #extend(
-    queue: string,
-    extensions: readonly Extension[],
-    indexes: readonly number[],
-    leaseMs: number,
-    answers: boolean[],
-  ): Promise<void> {
-    const { store, held } = this.#context;
-    const renewals = indexes.flatMap((index) => {
-      const { job } = extensions[index]!;
-      const token = readToken(job.token);
-      answers[index] = token !== undefined;
-      return token === undefined ? [] : [{ index, token, id: recordOf(job).id }];
-    });
-    if (renewals.length === 0) return;
-    const ids = renewals.map(({ id }) => id);
-    const locks = renewals.map(({ token }) => token.lock);
-    const lost = new Set(await store.calls(queue).extendLocks(ids, locks, leaseMs));
-    await Promise.all(
-      renewals.map(async ({ index, token: { lock, claim }, id }) => {
-        if (!lost.has(id)) return;
-        const which = { claim, startedAt: extensions[index]!.job.claimedAt };
-        const isHeld = await store.lockAgain(queue, { id, lock }, which, leaseMs);
-        answers[index] = isHeld;
-        // Whoever said that it was lost does not look at it any more.
-        if (isHeld) return held.hold(queue, { id, lock });
-        held.letGo(queue, { id, lock });
-        await store.noteAlive(queue, id, which);
-      }),
-    );
-  }
-
-  /** Those of them that were to be at hand are to be started now, or may have been. */
-  async #start(queue: string, jobs: readonly ClaimedJob[]): Promise<void> {
-    const { store, processedBy } = this.#context;
-    const atHand = jobs.map((job) => recordOf(job)).filter((record) => isAtHand(record.processedBy));
-    const ids = atHand.map(({ id }) => id);
-    if (ids.length > 0) await store.noteStarted(queue, ids, processedBy);
-  }
-
-  async #noteProgress(queue: string, extensions: readonly Extension[]): Promise<void> {
-    const { store } = this.#context;
-    const calls = store.calls(queue);
-    await Promise.all(
-      extensions.map(async ({ job, progress }) => {
-        if (progress === undefined) return;
-        const value = valueOf(progress, this.#keepsValue) as Parameters<IQueueBackend['updateProgress']>[1];
-        await calls.updateProgress(recordOf(job).id, value);
-      }),
-    );
-  }
-
-  /** JSON that comes back from BullMQ as it was, which parses and writes it again. */
-  readonly #keepsValue = (text: string): boolean =>
-    this.#context.store.keepsText(text) && JSON.stringify(JSON.parse(text)) === text;
 
   /** `undefined` where it is refused. */
   async #settle(
@@ -335,7 +253,7 @@ export class JobSettling {
       };
       if (!(await this.#context.store.write(queue, record.id, state, lock))) return noLockCode;
     }
-    const value = result === undefined ? null : valueOf(result, this.#keepsValue);
+    const value = result === undefined ? null : valueOf(result, keepsParsed(this.#context.store.keepsText));
     // Who enqueued it by BullMQ may have said for how long it is kept.
     const keep = isKept ? false : (bullJobOf(record).opts.removeOnComplete ?? true);
     const moved = await calls.moveToCompleted(bullJobOf(record), value, keep, lock, takesNext);
@@ -373,71 +291,6 @@ export class JobSettling {
     if (kind === 'scheduled' || kind === 'released') return;
     await this.#context.store.calls(queue).removeDeduplicationKey(deduplicationId, id);
   }
-}
-
-interface Renewals {
-  readonly leaseMs: number;
-  readonly ids: Set<string>;
-  readonly indexes: number[];
-}
-
-/** What can be renewed in one call: for the same time, and each job once, since BullMQ answers by ids. */
-function renewalsOf(extensions: readonly Extension[]): readonly Renewals[] {
-  const all: Renewals[] = [];
-  for (const [index, { leaseMs, job }] of extensions.entries()) {
-    let renewals = all.find(
-      (one) => one.leaseMs === leaseMs && one.indexes.length < largestBatch && !one.ids.has(job.id),
-    );
-    if (renewals === undefined) {
-      renewals = { leaseMs, ids: new Set(), indexes: [] };
-      all.push(renewals);
-    }
-    renewals.ids.add(job.id);
-    renewals.indexes.push(index);
-  }
-  return all;
-}
-
-/** What is to be written of a job after an attempt. */
-function stateAfter(
-  record: JobRecord,
-  after: {
-    readonly failures: number;
-    readonly made: number;
-    readonly attempt?: JobAttempt | undefined;
-    readonly dueAt?: number;
-  },
-): OwnState {
-  const { attempt, failures, made, dueAt = dueAtOf(record) } = after;
-  const attempts = record.state?.attempts ?? [];
-  const isFailure = attempt?.outcome === 'failed' || attempt?.outcome === 'timed-out';
-  const lastError = (isFailure ? attempt.error : undefined) ?? lastErrorOf(record);
-  const forgivenAt = forgivenAtOf(record);
-  const state: OwnState = {
-    failures,
-    made,
-    dueAt,
-    attempts: attempt === undefined ? attempts : [...attempts, attempt].slice(-historyLimit),
-    ...(lastError !== undefined && { lastError }),
-    ...(forgivenAt !== undefined && { forgivenAt }),
-  };
-  if (attempt === undefined) return state;
-  const before = stateAfter(record, { failures: failuresOf(record), made: record.made });
-  return yetToBeMade(state, before, record.claims);
-}
-
-/** BullMQ's own fields for what went wrong, which its tools show. */
-function shownFields({ attempts, lastError }: OwnState): Record<string, string> {
-  const errors = attempts.map(({ error }) => error).filter((error) => error !== undefined);
-  return {
-    failedReason: shownText(lastError ?? ''),
-    stacktrace: JSON.stringify(errors.slice(-shownFailures).map(shownText)),
-  };
-}
-
-/** Not every store takes any text. */
-function shownText(text: string): string {
-  return Buffer.from(text.replaceAll('\0', '')).toString();
 }
 
 function bullJobOf({ id, opts = {} }: JobRecord): BullJob {
