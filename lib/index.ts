@@ -103,6 +103,7 @@ export {
   type JobMiddleware,
   type JobMiddlewareClass,
   type JobMiddlewareReference,
+  type JobOrigin,
   type JobPage,
   JobQueue,
   type JobQueueAsyncOptions,

@@ -177,8 +177,8 @@ function readPriority(reader: OptionReader, { name, priority: ranks }: JobBacken
   if (priority === 0 || ranks) return priority;
   return reader.refuse(
     'priority',
-    `nothing, since the backend "${name}" keeps to the order of due times`,
-    'Use a queue of its own for what is urgent.',
+    `nothing, since the backend "${name}" has no priorities, as it is set`,
+    'Use a queue of its own for what is urgent. (On BullMqJobBackend, priorities: true has them count.)',
   );
 }
 

@@ -23,6 +23,7 @@ export {
   type JobBackend,
   type JobBackendCapabilities,
   type JobBackendHost,
+  type JobOrigin,
   type JobPage,
   type JobState,
   type LeaseKeeper,

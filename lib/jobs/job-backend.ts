@@ -243,7 +243,15 @@ export interface StoredJob {
   readonly result?: Uint8Array | undefined;
   /** Of a dead one. */
   readonly cause?: DeadCause | undefined;
+  /** Of one that nobody enqueued here: which tool of the store's own has made it. */
+  readonly origin?: JobOrigin | undefined;
 }
+
+/**
+ * `flow`: jobs of one wait for each other. `scheduler`: one makes each of its jobs as it runs the one before. `counter`: the
+ * id is a number that was counted, and jobs of other stores have the same ones.
+ */
+export type JobOrigin = 'flow' | 'scheduler' | 'counter';
 
 /** A job that somebody holds. What `claim` gave is what `extend` and `settle` take. */
 export interface ClaimedJob extends StoredJob {

@@ -54,5 +54,7 @@ export function bullCodeOf(error: unknown): number | undefined {
 
 /** BullMQ's answers to who does not hold a job, or holds it no more: it is gone, has no lock, is elsewhere, has another lock. */
 export const notHeldCodes: ReadonlySet<number> = new Set([-1, -2, -3, -6]);
+/** It cannot be completed: others of its flow wait or run, or have failed. */
+export const waitingForOthersCodes: ReadonlySet<number> = new Set([-4, -9]);
 /** It has no lock any more, which may be since the lease was over. */
 export const noLockCode = -2;

@@ -29,6 +29,7 @@ import {
   resolveBullMqOptions,
 } from './bullmq-options.js';
 import type { BullMqStore } from './bullmq-store.js';
+import { atMost, CallsUnderWay } from './calls-under-way.js';
 import { JobCommands } from './commands.js';
 import { EndedCounts } from './ended-counts.js';
 import { JobEnqueueing } from './enqueueing.js';
@@ -40,9 +41,14 @@ import { QueueClaims } from './queue-claims.js';
 import { JobRenewing } from './renewing.js';
 import { JobSettling } from './settling.js';
 
-/** What there is while the backend is open. */
+/** So long a close may take for what is under way; then it is cut off. */
+const longestCloseMs = 1_000;
+
+/** What there is while the backend is open. An opening has its own: what is still under way of one uses no other's. */
 interface OpenBackend extends BullMqContext {
-  readonly claims: Map<string, QueueClaims>;
+  readonly calls: CallsUnderWay;
+  readonly claims: ReadonlyMap<string, QueueClaims>;
+  readonly claimsOf: (queue: string) => QueueClaims;
   readonly renewing: JobRenewing;
   readonly settling: JobSettling;
   readonly enqueueing: JobEnqueueing;
@@ -85,8 +91,6 @@ export class BullMqJobBackend implements JobBackend {
 
   async open(host: JobBackendHost): Promise<void> {
     const closed = this.close();
-    const instance = randomUUID();
-    const processedBy = `${hostname()}:${process.pid}`;
     const opening: { store?: BullMqStore } = {};
     this.#opening = opening;
     const makeStore = await this.#storeMaker();
@@ -103,32 +107,7 @@ export class BullMqJobBackend implements JobBackend {
     } finally {
       if (this.#opening === opening) this.#opening = undefined;
     }
-    const { priorities, pollIntervalMs } = this.#options;
-    let locks = 0;
-    const context: BullMqContext = {
-      store,
-      host,
-      held: new HeldJobs(store, host),
-      ended: new EndedCounts(store, host, instance),
-      schedules: new JobSchedules(store, host),
-      processedBy,
-      priorities,
-      pollIntervalMs,
-      newLock: () => `${instance}:${(locks++).toString(36)}`,
-    };
-    const claims = new Map<string, QueueClaims>();
-    const claimsOf = (queue: string): QueueClaims => this.#claimsOf(queue);
-    const renewing = new JobRenewing(context, claimsOf);
-    this.#opened = {
-      ...context,
-      claims,
-      renewing,
-      settling: new JobSettling(context, claimsOf, renewing),
-      enqueueing: new JobEnqueueing(context),
-      commands: new JobCommands(context),
-      looking: new JobLooking(context),
-      past: new PastJobs(store, host),
-    };
+    this.#opened = this.#openOn(store, host);
   }
 
   async close(): Promise<void> {
@@ -136,26 +115,20 @@ export class BullMqJobBackend implements JobBackend {
     const opening = this.#opening;
     this.#opened = undefined;
     this.#opening = undefined;
-    opened?.held.close();
-    opened?.past.close();
-    await Promise.allSettled([
-      opening?.store?.close(),
-      opened?.ended.close(),
-      ...[...(opened?.claims.values() ?? [])].map((claims) => claims.close()),
-    ]);
+    await Promise.allSettled([opening?.store?.close(), opened && endOf(opened)]);
     await opened?.store.close();
   }
 
   async enqueue(jobs: readonly NewJob[]): Promise<readonly EnqueueAnswer[]> {
-    return this.#open.enqueueing.enqueue(jobs);
+    return this.#call(({ enqueueing }) => enqueueing.enqueue(jobs));
   }
 
   async claim(queue: string, options: BlockingClaimOptions): Promise<readonly ClaimedJob[]> {
-    return this.#claimsOf(queue).claim(options);
+    return this.#call(({ claimsOf }) => claimsOf(queue).claim(options));
   }
 
   async extend(queue: string, extensions: readonly Extension[]): Promise<readonly boolean[]> {
-    return this.#open.renewing.extend(queue, extensions);
+    return this.#call(({ renewing }) => renewing.extend(queue, extensions));
   }
 
   async settle(
@@ -163,19 +136,19 @@ export class BullMqJobBackend implements JobBackend {
     settlements: readonly Settlement[],
     thenClaim?: ClaimOptions,
   ): Promise<SettleAnswer> {
-    return this.#open.settling.settle(queue, settlements, thenClaim);
+    return this.#call(({ settling }) => settling.settle(queue, settlements, thenClaim));
   }
 
   async get(queue: string, ids: readonly string[]): Promise<readonly (StoredJob | undefined)[]> {
-    return this.#open.looking.get(queue, ids);
+    return this.#call(({ looking }) => looking.get(queue, ids));
   }
 
   async list(queue: string, options: ListOptions): Promise<JobPage> {
-    return this.#open.looking.list(queue, options);
+    return this.#call(({ looking }) => looking.list(queue, options));
   }
 
   async delete(queue: string, ids: readonly string[]): Promise<readonly DeleteAnswer[]> {
-    return this.#open.commands.delete(queue, ids);
+    return this.#call(({ commands }) => commands.delete(queue, ids));
   }
 
   async cancel(
@@ -183,19 +156,19 @@ export class BullMqJobBackend implements JobBackend {
     ids: readonly string[],
     options: CancelOptions,
   ): Promise<readonly CancelAnswer[]> {
-    return this.#open.commands.cancel(queue, ids, options);
+    return this.#call(({ commands }) => commands.cancel(queue, ids, options));
   }
 
   async retry(queue: string, ids: readonly string[]): Promise<readonly RetryAnswer[]> {
-    return this.#open.commands.retry(queue, ids);
+    return this.#call(({ commands }) => commands.retry(queue, ids));
   }
 
   async pause(queue: string, paused: boolean): Promise<void> {
-    await this.#open.store.calls(queue).pause(paused);
+    await this.#call(({ store }) => store.calls(queue).pause(paused));
   }
 
   async counts(queues: readonly string[], options: CountOptions): Promise<readonly QueueCounts[]> {
-    return this.#open.looking.counts(queues, options);
+    return this.#call(({ looking }) => looking.counts(queues, options));
   }
 
   /** Loads only what the store needs: of ioredis and pg, one is enough. */
@@ -209,27 +182,65 @@ export class BullMqJobBackend implements JobBackend {
     return (host) => new PostgresStore({ ...at, commandTimeoutMs }, host);
   }
 
-  #claimsOf(queue: string): QueueClaims {
-    const { claims, settling, past, ...context } = this.#open;
-    let one = claims.get(queue);
-    if (one === undefined) {
-      past.lookAt(queue);
-      one = new QueueClaims(context, queue, (jobs) =>
-        settling.settle(
-          queue,
-          jobs.map((job) => ({ kind: 'released', job })),
-        ),
-      );
-      claims.set(queue, one);
-    }
-    return one;
+  #openOn(store: BullMqStore, host: JobBackendHost): OpenBackend {
+    const { priorities, pollIntervalMs } = this.#options;
+    const instance = randomUUID();
+    let locks = 0;
+    const context: BullMqContext = {
+      store,
+      host,
+      held: new HeldJobs(store, host),
+      ended: new EndedCounts(store, host, instance),
+      schedules: new JobSchedules(store, host),
+      processedBy: `${hostname()}:${process.pid}`,
+      priorities,
+      pollIntervalMs,
+      newLock: () => `${instance}:${(locks++).toString(36)}`,
+    };
+    const past = new PastJobs(store, host);
+    const claims = new Map<string, QueueClaims>();
+    const claimsOf = (queue: string): QueueClaims => {
+      let one = claims.get(queue);
+      if (one === undefined) {
+        past.lookAt(queue);
+        const released = (job: ClaimedJob): Settlement => ({ kind: 'released', job });
+        one = new QueueClaims(context, queue, (jobs) => settling.settle(queue, jobs.map(released)));
+        claims.set(queue, one);
+      }
+      return one;
+    };
+    const renewing = new JobRenewing(context, claimsOf);
+    const settling = new JobSettling(context, claimsOf, renewing);
+    return {
+      ...context,
+      calls: new CallsUnderWay((error) => store.explained?.(error) ?? error),
+      claims,
+      claimsOf,
+      renewing,
+      settling,
+      enqueueing: new JobEnqueueing(context),
+      commands: new JobCommands(context),
+      looking: new JobLooking(context),
+      past,
+    };
   }
 
   /** Throws where it is not open. */
-  get #open(): OpenBackend {
-    if (this.#opened === undefined) throw new Error('the connection of BullMQ is not open');
-    return this.#opened;
+  #call<Answer>(run: (opened: OpenBackend) => Promise<Answer>): Promise<Answer> {
+    const opened = this.#opened;
+    if (opened === undefined) throw new Error('the connection of BullMQ is not open');
+    return opened.calls.run(run(opened));
   }
+}
+
+/** Ends all but the store. What is under way gets a moment: what it claims goes back. */
+async function endOf({ calls, claims, ended, held, past }: OpenBackend): Promise<void> {
+  held.close();
+  past.close();
+  for (const one of claims.values()) void calls.run(one.close()).catch(() => {});
+  await atMost(longestCloseMs, calls.idle());
+  calls.cutOff();
+  await atMost(longestCloseMs, ended.close());
 }
 
 const closedError = (): Error => new Error('it was closed while it was opened');

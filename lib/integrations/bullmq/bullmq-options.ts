@@ -29,7 +29,7 @@ export interface BullMqJobBackendOptions {
   readonly migrate?: boolean | undefined;
   /**
    * Whether `priority` of a job counts. All jobs of ours are then among BullMQ's prioritized ones, which it hands out
-   * after all others. Priorities go from -1,000,000 to 1,000,000. Default `false`.
+   * after all others. Default `false`.
    */
   readonly priorities?: boolean | undefined;
   /** How long an announcement that was missed may hold up a job. Default `'5s'`. */

@@ -88,6 +88,8 @@ export interface BullMqStore {
   readonly latest: number;
   open(): Promise<void>;
   close(): Promise<void>;
+  /** Says in words for people what its client says of its own doings; any other error is left as it is. */
+  explained?(error: unknown): unknown;
   /** BullMQ's own calls; those that claim do it for `leaseMs`, and by that name. */
   calls(queue: string, leaseMs?: number, processedBy?: string): IQueueBackend;
   /** The calls that store jobs, within a transaction of somebody else's. Throws where that is none. */
@@ -124,16 +126,18 @@ export interface BullMqStore {
   putBack(queue: string, job: Lapsed, death: Death | undefined): Promise<boolean>;
   /** Locks a job again that nobody has claimed since, also where it was put back. */
   lockAgain(queue: string, job: Held, claim: WhichClaim, lockMs: number): Promise<boolean>;
-  /** Locks an active job, whoever had it. */
-  seize(queue: string, job: Held, lockMs: number): Promise<boolean>;
+  /** Locks an active job, whoever had it, or makes one active that waits or is for later. Answers whether it was so. */
+  seize(queue: string, job: Held, at: 'active' | 'waiting', lockMs: number): Promise<boolean>;
+  /** Puts a job that is held back, before all that waits, with what became of it. Answers whether it was held. */
+  release(queue: string, job: Held, state: OwnState | undefined): Promise<boolean>;
   /** Somebody who was taken for dead after that claim is not; of no matter once the death is forgotten. */
   noteAlive(queue: string, id: string, claim: WhichClaim): Promise<void>;
   /** They are not only at hand any more. */
   noteStarted(queue: string, ids: readonly string[], processedBy: string): Promise<void>;
   /** Removes one of the jobs that have waited longest. Left out where BullMQ's call costs no more; false where that is to be used. */
   removeWaiting?(queue: string, id: string): Promise<boolean>;
-  /** Ends a job that waits or is for later, as completed with that value. Answers whether it did. */
-  endWaiting(queue: string, id: string, value: string, now: number): Promise<boolean>;
+  /** Removes those of them that have ended; answers how many. */
+  removeEnded(queue: string, ids: readonly string[]): Promise<number>;
   /** Holds a unique key for a job, unless another one has it. */
   holdKey(queue: string, deduplicationId: string, id: string, ttlMs: number | undefined): Promise<void>;
 }

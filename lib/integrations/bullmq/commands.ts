@@ -1,15 +1,7 @@
 import type { IQueueBackend } from 'bullmq';
 import type { CancelAnswer, CancelOptions, DeleteAnswer, JobAttempt, RetryAnswer } from '../../jobs/index.js';
 import { type BullMqContext, bullCodeOf, isAtHand, notHeldCodes } from './bullmq-context.js';
-import {
-  type CancelledMark,
-  cancelledValue,
-  failuresOf,
-  isPast,
-  type JobRecord,
-  lastErrorOf,
-  stateOf,
-} from './job-record.js';
+import { cancelledValue, failuresOf, isPast, type JobRecord, lastErrorOf, stateOf } from './job-record.js';
 import { readById } from './read-by-id.js';
 
 /** For so long is a job taken away from whoever holds it, to be ended at once. */
@@ -44,16 +36,19 @@ export class JobCommands {
         const { id } = record;
         if (record.at === 'active') {
           const lock = newLock();
-          if (!(await store.seize(queue, { id, lock }, seizedMs))) return undefined;
+          if (!(await store.seize(queue, { id, lock }, 'active', seizedMs))) return undefined;
           await calls.moveToFailed(bullJob(record), 'deleted', true, lock, false);
           await this.#freeKey(calls, record);
           return 'active';
         }
         const isGone = isPast(record, now);
+        if (record.at === 'completed' || record.at === 'failed') {
+          if ((await store.removeEnded(queue, [id])) === 0) return undefined;
+          return isGone ? 'unknown' : 'deleted';
+        }
         const waits = record.at === 'wait' && record.priority === 0;
         if (waits && (await store.removeWaiting?.(queue, id)) === true) return 'deleted';
-        if ((await calls.remove(id, false)) === 0) return undefined;
-        return isGone ? 'unknown' : 'deleted';
+        return (await calls.remove(id, false)) === 0 ? undefined : 'deleted';
       },
       (id) => revoked.push(id),
     ).finally(() => {
@@ -72,36 +67,24 @@ export class JobCommands {
       keepMs > 0 ? 'ended' : 'unknown',
       async (record, now) => {
         if (record === undefined || isPast(record, now)) return 'unknown';
-        const { id } = record;
-        const value = (attempt?: JobAttempt): Record<string, unknown> => {
-          const mark: CancelledMark = {
-            keptUntil: now + keepMs,
-            ...(error !== undefined && { error }),
-            ...(attempt !== undefined && { attempt }),
-          };
-          return cancelledValue(mark);
+        const { id, at } = record;
+        if (at === 'completed' || at === 'failed') return 'ended';
+        if (at === 'children') throw waitsForChildren(queue, id);
+        if (record.origin === 'scheduler' && record.claims === 0) throw ofScheduler(queue, id);
+        const isActive = at === 'active';
+        const attempt = isActive ? calledOff(record, error, now) : lostOne(record, error, now);
+        const mark = {
+          keptUntil: now + keepMs,
+          ...(error !== undefined && { error }),
+          ...(attempt !== undefined && { attempt }),
         };
-        switch (record.at) {
-          case 'completed':
-          case 'failed':
-            return 'ended';
-          case 'active': {
-            const attempt = calledOff(record, error, now);
-            const lock = newLock();
-            if (!(await store.seize(queue, { id, lock }, seizedMs))) return undefined;
-            await calls.moveToCompleted(bullJob(record), value(attempt), keepMs <= 0, lock, false);
-            await this.#freeKey(calls, record);
-            return 'active';
-          }
-          default: {
-            const mark = value(lostOne(record, error, now));
-            const isDone =
-              keepMs > 0
-                ? await store.endWaiting(queue, id, JSON.stringify(mark), now)
-                : (await calls.remove(id, false)) > 0;
-            return isDone ? 'cancelled' : undefined;
-          }
-        }
+        const lock = newLock();
+        if (!(await store.seize(queue, { id, lock }, isActive ? 'active' : 'waiting', seizedMs)))
+          return undefined;
+        // Whatever waits for it in a flow goes on.
+        await calls.moveToCompleted(bullJob(record), cancelledValue(mark), keepMs <= 0, lock, false);
+        await this.#freeKey(calls, record);
+        return isActive ? 'active' : 'cancelled';
       },
       (id) => revoked.push(id),
     ).finally(() => {
@@ -118,6 +101,7 @@ export class JobCommands {
       const state = stateOf(record, now);
       if (state === 'completed' || state === 'cancelled') return 'ended';
       if (state === 'active' || state === 'ready') return state;
+      if (record.at === 'children') throw waitsForChildren(queue, id);
       const lastError = lastErrorOf(record);
       const fresh = {
         failures: 0,
@@ -155,13 +139,16 @@ export class JobCommands {
     for (let from = 0; from < unique.length; from += atOnce) {
       const some = unique.slice(from, from + atOnce);
       const records = await readById(this.#context.store, queue, some);
-      await Promise.all(
+      // One that cannot be done is to keep nobody from hearing of the others.
+      const ends = await Promise.allSettled(
         some.map(async (id, index) => {
           const answer = await this.#try(queue, id, records[index], attempt);
           answers.set(id, answer);
           if (answer === 'active' && records[index]?.at === 'active') onActive(id);
         }),
       );
+      const failed = ends.find((end) => end.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     }
     const named = new Set<string>();
     return ids.map((id) => {
@@ -198,6 +185,18 @@ export class JobCommands {
     if (own.keyTtlMs === undefined || deduplicationId === undefined) return;
     await calls.removeDeduplicationKey(deduplicationId, id);
   }
+}
+
+function waitsForChildren(queue: string, id: string): Error {
+  return new Error(
+    `job ${id} of queue "${queue}" waits for the others of its flow in BullMQ: cancel or delete these, or delete it`,
+  );
+}
+
+function ofScheduler(queue: string, id: string): Error {
+  return new Error(
+    `job ${id} of queue "${queue}" belongs to a job scheduler of BullMQ: remove that, by removeJobScheduler()`,
+  );
 }
 
 /** The attempt that is called off by cancelling; none where it was only at hand. */

@@ -1,3 +1,4 @@
+import type { IQueueBackend } from 'bullmq';
 import type { CancelTimer } from '../../clock/index.js';
 import type { JobBackendHost, ThroughputBucket } from '../../jobs/index.js';
 import type { BullMqStore } from './bullmq-store.js';
@@ -20,6 +21,8 @@ export class EndedCounts {
   readonly #field: string;
   readonly #buckets = new Map<string, Bucket[]>();
   readonly #untold = new Set<string>();
+  /** When it last looked through a queue for what others have left. */
+  readonly #forgotAt = new Map<string, number>();
   #cancelTimer: CancelTimer | undefined;
   #closed = false;
 
@@ -52,7 +55,7 @@ export class EndedCounts {
     now: number,
   ): Promise<ThroughputBucket[]> {
     const sums = new Map<number, Bucket>();
-    const since = Math.floor(now / minuteMs) * minuteMs - (keptMinutes - 1) * minuteMs;
+    const since = keptSince(now);
     const add = (buckets: readonly Bucket[]): void => {
       for (const [at, completed, failed] of buckets) {
         if (at < since) continue;
@@ -65,10 +68,8 @@ export class EndedCounts {
     // Its own, as of now.
     add(this.#buckets.get(queue) ?? []);
     const old: string[] = [];
-    for (const [field, text] of Object.entries(settings)) {
-      if (!field.startsWith(fieldStart) || field === this.#field) continue;
-      const buckets = readBuckets(text);
-      if ((buckets.at(-1)?.[0] ?? 0) < since) old.push(field);
+    for (const [field, buckets] of this.#others(settings)) {
+      if (isOld(buckets, since)) old.push(field);
       else add(buckets);
     }
     if (old.length > 0) await this.#store.calls(queue).removeQueueMetaFields(old);
@@ -90,15 +91,41 @@ export class EndedCounts {
     const queues = [...this.#untold];
     this.#untold.clear();
     const told = queues.map(async (queue) => {
-      const value = JSON.stringify(this.#buckets.get(queue) ?? []);
-      await this.#store.calls(queue).setQueueMeta({ [this.#field]: value });
+      const buckets = this.#buckets.get(queue) ?? [];
+      const calls = this.#store.calls(queue);
+      await calls.setQueueMeta({ [this.#field]: JSON.stringify(buckets) });
+      // What cannot be removed now can be another time.
+      await this.#forgetOld(queue, calls, buckets.at(-1)?.[0] ?? 0).catch(() => {});
     });
     const results = await Promise.allSettled(told);
     results.forEach(({ status }, index) => {
       if (status === 'rejected') this.#untold.add(queues[index]!);
     });
   }
+
+  /** Where nobody reads, each process would leave a field for ever: each looks after those of the others, once an hour. */
+  async #forgetOld(queue: string, calls: IQueueBackend, now: number): Promise<void> {
+    const since = keptSince(now);
+    if ((this.#forgotAt.get(queue) ?? -Infinity) >= since) return;
+    this.#forgotAt.set(queue, now);
+    const others = this.#others(await calls.getQueueMeta());
+    const old = others.filter(([, buckets]) => isOld(buckets, since));
+    if (old.length > 0) await calls.removeQueueMetaFields(old.map(([field]) => field));
+  }
+
+  /** What other processes have told. */
+  #others(settings: Readonly<Record<string, string>>): (readonly [field: string, readonly Bucket[]])[] {
+    return Object.entries(settings)
+      .filter(([field]) => field.startsWith(fieldStart) && field !== this.#field)
+      .map(([field, text]) => [field, readBuckets(text)]);
+  }
 }
+
+/** The minute with which those begin that are kept. */
+const keptSince = (now: number): number =>
+  Math.floor(now / minuteMs) * minuteMs - (keptMinutes - 1) * minuteMs;
+
+const isOld = (buckets: readonly Bucket[], since: number): boolean => (buckets.at(-1)?.[0] ?? 0) < since;
 
 function readBuckets(text: string): readonly Bucket[] {
   try {

@@ -162,7 +162,8 @@ async function addAll(storing: StoringCalls, entries: readonly NewEntry[]): Prom
   const added = entries.map(({ job, by }, index): Added => {
     const id = ids[index]!;
     const enqueuer = enqueuers[index];
-    if (id === job.id) return { id, isNew: enqueuer === by };
+    // Where it is gone already, it was run meanwhile.
+    if (id === job.id) return { id, isNew: enqueuer === by || enqueuer === undefined };
     // On PostgreSQL BullMQ looks at keys before ids: an id that was there before comes first for us.
     const wasThere = enqueuer !== undefined && !entries.some((entry) => entry.by === enqueuer);
     return { id: wasThere ? job.id : id, isNew: false };

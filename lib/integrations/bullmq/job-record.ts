@@ -5,12 +5,14 @@ import {
   type DeadCause,
   historyLimit,
   type JobAttempt,
+  type JobOrigin,
   type JobState,
   type StoredJob,
 } from '../../jobs/index.js';
 import { bytesOf, type KeepsText } from './json-bytes.js';
 import { readToken, writeToken } from './claim-token.js';
-import { fromStoredId, toStoredId } from './stored-id.js';
+import { storableJson } from './storable-text.js';
+import { fromStoredId, isCounted, toStoredId } from './stored-id.js';
 import { fromDeduplicationId, toDeduplicationId } from './unique-key.js';
 
 /** Where we keep, with a job of BullMQ, what BullMQ has no field for. */
@@ -121,6 +123,8 @@ export interface JobRecord {
   readonly deduplicationId: string | undefined;
   /** BullMQ's own options; known of what was claimed only. */
   readonly opts?: JobsOptions;
+  /** Where a tool of BullMQ has made it. */
+  readonly origin?: 'flow' | 'scheduler' | undefined;
   /** As it was claimed, where a job scheduler of BullMQ has made it. */
   readonly scheduled?: JobJson;
   /** Of an active one: when its lock ends; `undefined` where it has none any more. */
@@ -150,7 +154,7 @@ function fromBullPriority(priority: number): number {
 
 /** What a job returned that was cancelled. */
 export function cancelledValue(mark: CancelledMark): Record<string, unknown> {
-  return { [ownField]: { cancelled: mark } };
+  return JSON.parse(storableJson({ [ownField]: { cancelled: mark } })) as Record<string, unknown>;
 }
 
 function cancelledMark(record: JobRecord): CancelledMark | undefined {
@@ -190,6 +194,7 @@ export function toStoredJob(queue: string, record: JobRecord, now: number): Stor
   const state = stateOf(record, now);
   const lastError = mark?.error ?? lastErrorOf(record);
   const { own, deduplicationId, progress } = record;
+  const origin = originOf(record);
   return {
     id: fromStoredId(record.id),
     queue,
@@ -211,7 +216,14 @@ export function toStoredJob(queue: string, record: JobRecord, now: number): Stor
     ...(record.finishedOn !== undefined && { endedAt: record.finishedOn }),
     ...(state === 'completed' && hasResult(record) && { result: bytesOf(record.returnValue!) }),
     ...(state === 'dead' && { cause: record.state?.cause ?? 'exhausted' }),
+    ...(origin !== undefined && { origin }),
   };
+}
+
+function originOf({ id, at, origin }: JobRecord): JobOrigin | undefined {
+  if (origin !== undefined) return origin;
+  if (at === 'children') return 'flow';
+  return isCounted(id) ? 'counter' : undefined;
 }
 
 /** The same of one that has just been claimed. */
@@ -315,7 +327,8 @@ export function recordOfClaim([json, id]: NextJob): JobRecord | undefined {
     progress: json.progress === 0 ? undefined : JSON.stringify(json.progress),
     deduplicationId: json.deduplicationId,
     opts,
-    ...(json.repeatJobKey && { scheduled: json }),
+    ...(json.parentKey && { origin: 'flow' as const }),
+    ...(json.repeatJobKey && { origin: 'scheduler' as const, scheduled: json }),
     lockEndsAt: undefined,
   });
 }

@@ -30,11 +30,6 @@ export function bytesOf(json: string): Uint8Array {
   return toBytes.encode(json);
 }
 
-/** The same, of a value that was parsed. */
-export function bytesOfValue(value: unknown): Uint8Array {
-  return bytesOf(JSON.stringify(value) ?? 'null');
-}
-
 /** The value that bytes stand for in BullMQ. */
 export function valueOf(bytes: Uint8Array, keeps: KeepsText): unknown {
   return JSON.parse(jsonOf(bytes, keeps));

@@ -52,9 +52,9 @@ export class PastJobs {
       this.#from.set(queue, next);
       const now = Date.now();
       const records = await this.#store.read(queue, ids);
-      const past = records.filter((record) => record !== undefined && isPast(record, now));
-      await Promise.all(past.map((record) => this.#store.calls(queue).remove(record!.id, false)));
-      found = next === undefined ? 0 : past.length;
+      const past = records.flatMap((record) => (record && isPast(record, now) ? [record.id] : []));
+      const removed = past.length === 0 ? 0 : await this.#store.removeEnded(queue, past);
+      found = next === undefined ? 0 : removed;
     }
   }
 }

@@ -82,9 +82,25 @@ where queue = $1 and id = $2 and attempts_started = $5 and processed_at_ms = $6 
   or (state = 'waiting' and opts @> jsonb_build_object('nestjs-worker', jsonb_build_object('back', $5::integer)))
 )`;
 
-/** $2 id, $3 lock, $4 until when. */
+/** $2 id, $3 lock, $4 until when, $5 states it may be in. */
 export const seizeQuery = `
-update job set lock_token = $3, locked_until_ms = $4 where queue = $1 and id = $2 and state = 'active'`;
+update job set state = 'active', lock_token = $3, locked_until_ms = $4, process_at_ms = null
+where queue = $1 and id = $2 and state = any($5::job_state[])`;
+
+/** $2 id, $3 lock, $4 state; null: as it is. */
+export const releaseQuery = `
+with back as (
+  update job set
+    state = 'waiting',
+    seq = -nextval('job_seq'),
+    lock_token = null,
+    locked_until_ms = null,
+    opts = case when $4::jsonb is null then opts else ${withOwn(`jsonb_build_object('state', $4::jsonb)`)} end
+  where queue = $1 and id = $2 and state = 'active' and lock_token = $3
+  returning id
+)
+select pg_notify('bullmq_jobs', $1), publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'prev', 'active'))
+from back`;
 
 const thatDeath = `death @> jsonb_build_object('claim', $3::integer, 'startedAt', $4::bigint)`;
 
@@ -102,18 +118,15 @@ where queue = $1 and id = $2 and exists (
 /** $2 ids, $3 what it was processed by. */
 export const noteStartedQuery = `update job set processed_by = $3 where queue = $1 and id = any($2)`;
 
-/** $2 id, $3 value, $4 now. */
-export const endWaitingQuery = `
-with ended as (
-  update job set state = 'completed', return_value = $3::jsonb, finished_at_ms = $4, process_at_ms = null
-  where queue = $1 and id = $2 and state in ('waiting', 'delayed')
-  returning dedup_id
+/** $2 ids. BullMQ removes none that a scheduler has made, also where they have ended. */
+export const removeEndedQuery = `
+with gone as (
+  delete from job where queue = $1 and id = any($2) and state in ('completed', 'failed') returning id, state, dedup_id
 ), freed as (
-  delete from dedup using ended
-  where dedup.queue = $1 and dedup.dedup_id = ended.dedup_id and dedup.job_id = $2
+  delete from dedup using gone
+  where dedup.queue = $1 and dedup.dedup_id = gone.dedup_id and dedup.job_id = gone.id
 )
-select publish_event($1, 'completed', jsonb_build_object('jobId', $2::text, 'returnvalue', $3::text, 'prev', 'waiting'))
-from ended`;
+select publish_event($1, 'removed', jsonb_build_object('jobId', id, 'prev', state)) from gone`;
 
 /** $2 key, $3 id, $4 until when, $5 now. */
 export const holdKeyQuery = `

@@ -25,6 +25,7 @@ import {
 import * as queries from './postgres-queries.js';
 import { PostgresSignal } from './postgres-signal.js';
 import { type EnqueuerRow, enqueuersOf, withinTransaction } from './postgres-transaction.js';
+import { storableJson } from './storable-text.js';
 
 /** So many lapsed jobs are looked at in one go. */
 const mostLapsed = 1_000;
@@ -172,11 +173,11 @@ export class PostgresStore implements BullMqStore {
   }
 
   async write(queue: string, id: string, state: OwnState, lock: string | undefined): Promise<boolean> {
-    return this.#change(queries.writeQuery, queue, id, jsonb(state), lock);
+    return this.#change(queries.writeQuery, queue, id, storableJson(state), lock);
   }
 
   async putBack(queue: string, { id, claim }: Lapsed, death: Death | undefined): Promise<boolean> {
-    const noted = death === undefined ? undefined : jsonb(death);
+    const noted = death === undefined ? undefined : storableJson(death);
     return this.#change(queries.putBackQuery, queue, id, claim, Date.now(), noted, historyLimit);
   }
 
@@ -185,8 +186,14 @@ export class PostgresStore implements BullMqStore {
     return this.#change(queries.lockAgainQuery, queue, id, lock, Date.now() + lockMs, claim, startedAt);
   }
 
-  async seize(queue: string, { id, lock }: Held, lockMs: number): Promise<boolean> {
-    return this.#change(queries.seizeQuery, queue, id, lock, Date.now() + lockMs);
+  async seize(queue: string, { id, lock }: Held, at: 'active' | 'waiting', lockMs: number): Promise<boolean> {
+    const states = at === 'active' ? ['active'] : ['waiting', 'delayed'];
+    return this.#change(queries.seizeQuery, queue, id, lock, Date.now() + lockMs, states);
+  }
+
+  async release(queue: string, { id, lock }: Held, state: OwnState | undefined): Promise<boolean> {
+    const written = state === undefined ? undefined : storableJson(state);
+    return this.#change(queries.releaseQuery, queue, id, lock, written);
   }
 
   async noteAlive(queue: string, id: string, { claim, startedAt }: WhichClaim): Promise<void> {
@@ -197,8 +204,8 @@ export class PostgresStore implements BullMqStore {
     await this.#change(queries.noteStartedQuery, queue, ids, processedBy);
   }
 
-  async endWaiting(queue: string, id: string, value: string, now: number): Promise<boolean> {
-    return this.#change(queries.endWaitingQuery, queue, id, value, now);
+  async removeEnded(queue: string, ids: readonly string[]): Promise<number> {
+    return (await this.#query(queries.removeEndedQuery, queue, ids)).length;
   }
 
   async holdKey(queue: string, key: string, id: string, ttlMs: number | undefined): Promise<void> {
@@ -227,11 +234,6 @@ function nulls(args: readonly unknown[]): unknown[] {
   return args.map((arg) => arg ?? null);
 }
 
-/** As JSON that PostgreSQL takes: errors of users may have anything in them. */
-function jsonb(value: object): string {
-  return JSON.stringify(value).replaceAll(/\\u(?:0000|d[89a-f]..)/giu, '\ufffd');
-}
-
 interface JobRow {
   readonly id: string;
   readonly name: string;
@@ -255,6 +257,8 @@ interface JobRow {
   readonly finished_at_ms: string | null;
   readonly locked_until_ms: string | null;
   readonly dedup_id: string | null;
+  readonly scheduler_id: string | null;
+  readonly parent_key: string | null;
 }
 
 const stateNames: Readonly<Record<string, BullState>> = { waiting: 'wait', 'waiting-children': 'children' };
@@ -283,6 +287,7 @@ function recordOf(row: JobRow): JobRecord {
     returnValue: hasEnded ? JSON.stringify(row.return_value) : undefined,
     progress: row.progress === null ? undefined : JSON.stringify(row.progress),
     deduplicationId: row.dedup_id ?? undefined,
+    origin: row.scheduler_id ? 'scheduler' : row.parent_key ? 'flow' : undefined,
     lockEndsAt: numberOf(row.locked_until_ms),
   });
 }

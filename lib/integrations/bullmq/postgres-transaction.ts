@@ -27,6 +27,9 @@ class TransactionConnection extends PostgresConnection {
   override async waitUntilReady(): Promise<void> {}
 }
 
+/** A schema that nobody has: by it we know that `search_path` is ours, and not one that was there before. */
+const mark = '"nestjs-worker"';
+
 /** What is under way by each client: what is said of `search_path` is for one at a time. */
 const underWay = new WeakMap<object, Promise<unknown>>();
 
@@ -45,9 +48,11 @@ export function withinTransaction<Result>(
   const query: PostgresTransaction['query'] = (text, values) =>
     (given as PostgresTransaction).query(text, values);
   const call = async (): Promise<Result> => {
-    const { rows } = await query(`select current_setting('search_path') as path`);
-    const path = rows[0]?.['path'];
-    await query(`select set_config('search_path', $1, true)`, [`"${schema}"`]);
+    const path = await readPath(query);
+    const own = `"${schema}", ${mark}`;
+    await query(`select set_config('search_path', $1, true)`, [own]);
+    // Outside a transaction that is over at once; of a pool, another connection may be asked each time.
+    if ((await readPath(query)) !== own) throw notBegun(given);
     const pool = { query, on: () => {}, end: async () => {}, connect: () => {} } as unknown as PgPool;
     const calls = new PostgresQueueBackend(new TransactionConnection(pool), queue, { connection: {} }, false);
     const readEnqueuers: StoringCalls['readEnqueuers'] = async (ids) => {
@@ -66,6 +71,23 @@ export function withinTransaction<Result>(
   const result = before.then(call, call);
   underWay.set(given, result);
   return result;
+}
+
+async function readPath(query: PostgresTransaction['query']): Promise<unknown> {
+  const { rows } = await query(`select current_setting('search_path') as path`);
+  return rows[0]?.['path'];
+}
+
+function notBegun(given: object): InvalidOptionError {
+  return new InvalidOptionError({
+    owner: 'a job',
+    option: 'transaction',
+    given: given.constructor.name,
+    accepted: 'a client of pg that has begun one',
+    cure:
+      'Nothing was begun here, or it is a pool, which asks by another client each time. ' +
+      "Take a client of the pool, and have it query('begin') before.",
+  });
 }
 
 function noTransaction(given: object): InvalidOptionError {

@@ -1,7 +1,7 @@
 import type { IQueueBackend } from 'bullmq';
 import type { BlockingClaimOptions, ClaimedJob, ClaimOptions } from '../../jobs/index.js';
 import { atHandOf, type BullMqContext, claimedJob, isAtHand } from './bullmq-context.js';
-import type { JobSignal, Lapsed } from './bullmq-store.js';
+import type { Held, JobSignal, Lapsed } from './bullmq-store.js';
 import { failuresOf, type JobRecord, type NextJob, recordOfClaim, withoutUnmade } from './job-record.js';
 
 /** A queue that is never empty is looked through for jobs whose lease is over so often, at most. */
@@ -47,8 +47,8 @@ export class QueueClaims {
   /** When the first of the leases that are known here is over, unless it was renewed. */
   #firstEndsAt = Infinity;
   #closed = false;
-  /** How to end the claims that are under way. */
-  readonly #underWay = new Set<() => void>();
+  /** How to end the claims that are under way, and what tells when they have given back what they still got. */
+  readonly #underWay = new Map<() => void, Promise<void>>();
   #endBreath: () => void = () => {};
 
   constructor(
@@ -65,10 +65,10 @@ export class QueueClaims {
     return new Promise((resolve, reject) => {
       // BullMQ never answers what it is asked while it closes.
       const end = (): void => resolve([]);
-      this.#underWay.add(end);
-      this.#claim(options)
+      const ended = this.#claim(options)
         .then(resolve, reject)
         .finally(() => this.#underWay.delete(end));
+      this.#underWay.set(end, ended);
     });
   }
 
@@ -150,11 +150,38 @@ export class QueueClaims {
       // Others may have lost some.
       void this.#lookThrough().catch(() => {});
     }
-    return { jobs: await this.taken(taken, leaseMs), nextDueAt };
+    return { jobs: await this.#claimedOf(taken, leaseMs), nextDueAt };
+  }
+
+  /** Makes claimed jobs of what BullMQ has given with a settlement. Gives them back where it cannot. */
+  async accept(
+    given: readonly { readonly next: NextJob; readonly lock: string }[],
+    leaseMs: number,
+  ): Promise<ClaimedJob[]> {
+    const calls = this.#context.store.calls(this.#queue);
+    const taken: Taken[] = [];
+    try {
+      for (const { next, lock } of given) {
+        const record = recordOfClaim(next);
+        if (record === undefined) continue;
+        const isToRun = await this.#isToRun(calls, record, next[0]?.deferredFailure, lock);
+        if (isToRun) taken.push({ record, lock });
+      }
+      return await this.#claimedOf(taken, leaseMs);
+    } catch {
+      await this.giveBack(given.map(({ next: [, id = ''], lock }) => ({ id, lock })));
+      return [];
+    }
+  }
+
+  /** Puts jobs back that were claimed, and are known to nobody. */
+  async giveBack(jobs: readonly Held[]): Promise<void> {
+    const { store } = this.#context;
+    await Promise.allSettled(jobs.map((job) => store.release(this.#queue, job, undefined)));
   }
 
   /** Makes claimed jobs of what BullMQ has given. */
-  async taken(taken: readonly Taken[], leaseMs: number): Promise<ClaimedJob[]> {
+  async #claimedOf(taken: readonly Taken[], leaseMs: number): Promise<ClaimedJob[]> {
     const { store, held, schedules } = this.#context;
     for (const { record } of taken) {
       if (record.scheduled) await schedules.goOn(this.#queue, record.scheduled, record.id);
@@ -175,12 +202,13 @@ export class QueueClaims {
   async close(): Promise<void> {
     this.#closed = true;
     const wasListening = this.#isListening;
-    this.#underWay.forEach((end) => end());
+    this.#underWay.forEach((_, end) => end());
     this.#endBreath();
     this.#wake();
     await this.#signal?.close();
     // What was announced to it meanwhile, others are to hear.
     if (wasListening) await this.#context.store.announce(this.#queue).catch(() => {});
+    await Promise.all(this.#underWay.values());
   }
 
   async #askForSome(calls: IQueueBackend, size: number, starts: boolean): Promise<AskedForSome> {
@@ -208,7 +236,9 @@ export class QueueClaims {
         continue;
       }
       const lock = locks[index]!;
-      if (await this.#isToRun(calls, record, next[0]?.deferredFailure, lock)) taken.push({ record, lock });
+      // One that cannot be ended now is so when its lease is over.
+      const isToRun = await this.#isToRun(calls, record, next[0]?.deferredFailure, lock).catch(() => false);
+      if (isToRun) taken.push({ record, lock });
     }
     if (taken.length > 1 && store.inTurn !== undefined) {
       const claimed = taken.map(({ record }) => record.id);

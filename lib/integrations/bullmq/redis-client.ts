@@ -55,6 +55,19 @@ function duplicateOf(client: Redis | Cluster, ours: Ours): Redis | Cluster {
   return (client as Cluster).duplicate([], options);
 }
 
+/** Whether that is what ioredis says of what was not sent, or not answered, since there was no connection. */
+export function isOfLostConnection(error: unknown): boolean {
+  const { name, message } = error as Error;
+  return name === 'MaxRetriesPerRequestError' || /^(?:Connection is closed|Command aborted)/u.test(message);
+}
+
+/** `cause`: what ioredis has said of it. */
+export function unreachable(why: Error, cause: unknown): Error {
+  // One that stands for several, such as of all addresses of a name, says nothing itself.
+  const reason = why.message || (why as NodeJS.ErrnoException).code || why.name;
+  return new Error(`Redis cannot be reached (${reason})`, { cause });
+}
+
 /** One that does not end by itself is left to itself after so long. */
 const longestEndMs = 1_000;
 

@@ -19,6 +19,16 @@ local function tell(event, id, ...)
   local most = redis.call('HGET', base .. 'meta', 'opts.maxLenEvents') or 10000
   redis.call('XADD', base .. 'events', 'MAXLEN', '~', most, '*', 'event', event, 'jobId', id, ...)
 end
+local function toFront(id)
+  local priority = tonumber(redis.call('HGET', base .. id, 'priority') or '0')
+  if priority > 0 then
+    redis.call('ZADD', base .. 'prioritized', priority * 0x100000000, id)
+  else
+    redis.call('RPUSH', base .. 'wait', id)
+  end
+  redis.call('ZADD', base .. 'marker', 0, '0')
+  tell('waiting', id, 'prev', 'active')
+end
 local function deathsOf(id)
   local text = redis.call('HGET', base .. id, 'nestjs-worker:deaths')
   return text and cjson.decode(text) or {}
@@ -91,15 +101,20 @@ if death ~= '' then
   while #deaths > most do table.remove(deaths, 1) end
   keepDeaths(id, deaths)
 end
-local priority = tonumber(redis.call('HGET', base .. id, 'priority') or '0')
-if priority > 0 then
-  redis.call('ZADD', base .. 'prioritized', priority * 0x100000000, id)
-else
-  redis.call('RPUSH', base .. 'wait', id)
-end
-redis.call('ZADD', base .. 'marker', 0, '0')
-tell('waiting', id, 'prev', 'active')
+toFront(id)
 tell('stalled', id)
+return 1
+`;
+
+/** With what became of it, where there is any. */
+export const releaseScript = `${common}
+local id, lock, state = ARGV[1], ARGV[2], ARGV[3]
+if redis.call('GET', lockKey(id)) ~= lock then return 0 end
+if redis.call('LREM', base .. 'active', 1, id) == 0 then return 0 end
+redis.call('DEL', lockKey(id))
+redis.call('SREM', base .. 'stalled', id)
+if state ~= '' then redis.call('HSET', base .. id, 'nestjs-worker:state', state) end
+toFront(id)
 return 1
 `;
 
@@ -124,9 +139,18 @@ redis.call('SET', lockKey(id), lock, 'PX', lockMs)
 return 1
 `;
 
+/** One that is active, or one that waits or is for later. */
 export const seizeScript = `${common}
-local id, lock, lockMs = ARGV[1], ARGV[2], ARGV[3]
-if not isActive(id) then return 0 end
+local id, lock, lockMs, at = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+if at == 'active' then
+  if not isActive(id) then return 0 end
+else
+  if redis.call('EXISTS', lockKey(id)) == 1 then return 0 end
+  local removed = redis.call('ZREM', base .. 'delayed', id) + redis.call('ZREM', base .. 'prioritized', id)
+  if removed == 0 then removed = redis.call('LREM', base .. 'wait', -1, id) end
+  if removed == 0 then return 0 end
+  redis.call('LPUSH', base .. 'active', id)
+end
 redis.call('SET', lockKey(id), lock, 'PX', lockMs)
 redis.call('SREM', base .. 'stalled', id)
 return 1
@@ -166,20 +190,6 @@ redis.call('DEL', key, key .. ':logs', key .. ':dependencies', key .. ':failed',
 local held = fields[4] and base .. 'de:' .. fields[4]
 if held and redis.call('GET', held) == id then redis.call('DEL', held) end
 tell('removed', id, 'prev', 'wait')
-return 1
-`;
-
-export const endWaitingScript = `${common}
-local id, value, now = ARGV[1], ARGV[2], ARGV[3]
-if redis.call('EXISTS', base .. id) == 0 or redis.call('EXISTS', lockKey(id)) == 1 then return 0 end
-local removed = redis.call('ZREM', base .. 'delayed', id) + redis.call('ZREM', base .. 'prioritized', id)
-if removed == 0 then removed = redis.call('LREM', base .. 'wait', -1, id) end
-if removed == 0 then return 0 end
-redis.call('ZADD', base .. 'completed', now, id)
-redis.call('HSET', base .. id, 'returnvalue', value, 'finishedOn', now)
-local key = redis.call('HGET', base .. id, 'deid')
-if key and redis.call('GET', base .. 'de:' .. key) == id then redis.call('DEL', base .. 'de:' .. key) end
-tell('completed', id, 'returnvalue', value, 'prev', 'waiting')
 return 1
 `;
 

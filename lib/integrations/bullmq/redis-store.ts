@@ -14,12 +14,15 @@ import type {
 } from './bullmq-store.js';
 import type { BullState, Death, JobRecord, OwnOptions, OwnState } from './job-record.js';
 import { ownField, type StoredOptions, unwrapOptions, withoutUnmade } from './job-record.js';
-import { endOf, makeRedisClient, makeWaitingClient } from './redis-client.js';
+import { endOf, isOfLostConnection, makeRedisClient, makeWaitingClient, unreachable } from './redis-client.js';
 import type { RedisTarget } from './bullmq-options.js';
 import * as scripts from './redis-scripts.js';
 import { RedisSignal } from './redis-signal.js';
+import { storableJson } from './storable-text.js';
 
 type Client = Redis | Cluster;
+/** A Cluster says that all nodes have failed; one of them says why. */
+type ClientError = Error & { readonly lastNodeError?: Error };
 type Script = Exclude<keyof typeof scripts, symbol>;
 type Run = (base: string, ...args: readonly (string | number)[]) => Promise<unknown>;
 
@@ -29,6 +32,7 @@ const largestBatch = 250;
 const scoresPerMs = 4096;
 /** By so many of the last page's ids a list is gone on with: some may be gone. */
 const rememberedIds = 20;
+const closedByPeer = 'the connection was closed';
 
 export interface RedisStoreOptions {
   readonly target: RedisTarget;
@@ -48,7 +52,7 @@ export class RedisStore implements BullMqStore {
   readonly #host: JobBackendHost;
   readonly #calls = new Map<string, IQueueBackend>();
   #connection: RedisConnection | undefined;
-  /** What it last told. */
+  /** What it last told, since it was last ready. */
   #lastError: Error | undefined;
   #closed = false;
 
@@ -57,12 +61,15 @@ export class RedisStore implements BullMqStore {
     this.#host = host;
     this.#keys = new QueueKeys(options.prefix);
     this.#client = makeRedisClient(options.target, options.commandTimeoutMs);
-    this.#client.on('error', (error: Error) => {
-      this.#lastError = error;
-      this.#tell(error);
+    this.#client.on('error', (error: ClientError) => {
+      this.#lastError = error.lastNodeError ?? error;
+      this.#tell(this.#lastError);
     });
-    this.#client.on('close', () => this.#tell(new Error('the connection was closed')));
-    this.#client.on('ready', () => this.#tell(undefined));
+    this.#client.on('close', () => this.#tell(this.#lastError ?? new Error(closedByPeer)));
+    this.#client.on('ready', () => {
+      this.#lastError = undefined;
+      this.#tell(undefined);
+    });
   }
 
   keepsText(): boolean {
@@ -72,7 +79,7 @@ export class RedisStore implements BullMqStore {
   async open(): Promise<void> {
     await this.#client.connect().catch((error: Error) => {
       // ioredis itself says no more than that it is closed.
-      throw new Error(`Redis cannot be reached (${(this.#lastError ?? error).message})`, { cause: error });
+      throw unreachable(this.#lastError ?? error, error);
     });
     if (this.#closed) throw new Error('it was closed while it was opened');
     const connection = new RedisConnection(this.#client, { shared: true, blocking: false });
@@ -89,6 +96,10 @@ export class RedisStore implements BullMqStore {
     this.#closed = true;
     await this.#connection?.close();
     await endOf(this.#client);
+  }
+
+  explained(error: unknown): unknown {
+    return isOfLostConnection(error) ? unreachable(this.#lastError ?? new Error(closedByPeer), error) : error;
   }
 
   calls(queue: string, leaseMs = 0, processedBy = ''): IQueueBackend {
@@ -202,7 +213,7 @@ export class RedisStore implements BullMqStore {
   }
 
   async write(queue: string, id: string, state: OwnState, lock: string | undefined): Promise<boolean> {
-    return (await this.#run('writeScript', queue, id, JSON.stringify(state), lock ?? '')) === 1;
+    return (await this.#run('writeScript', queue, id, storableJson(state), lock ?? '')) === 1;
   }
 
   async putBack(queue: string, { id, claim }: Lapsed, death: Death | undefined): Promise<boolean> {
@@ -215,8 +226,13 @@ export class RedisStore implements BullMqStore {
     return (await this.#run('lockAgainScript', queue, id, lock, lockMs, claim, startedAt)) === 1;
   }
 
-  async seize(queue: string, { id, lock }: Held, lockMs: number): Promise<boolean> {
-    return (await this.#run('seizeScript', queue, id, lock, lockMs)) === 1;
+  async seize(queue: string, { id, lock }: Held, at: 'active' | 'waiting', lockMs: number): Promise<boolean> {
+    return (await this.#run('seizeScript', queue, id, lock, lockMs, at)) === 1;
+  }
+
+  async release(queue: string, { id, lock }: Held, state: OwnState | undefined): Promise<boolean> {
+    const written = state === undefined ? '' : storableJson(state);
+    return (await this.#run('releaseScript', queue, id, lock, written)) === 1;
   }
 
   async noteAlive(queue: string, id: string, { claim, startedAt }: WhichClaim): Promise<void> {
@@ -232,8 +248,10 @@ export class RedisStore implements BullMqStore {
     return (await this.#run('removeWaitingScript', queue, id)) === 1;
   }
 
-  async endWaiting(queue: string, id: string, value: string, now: number): Promise<boolean> {
-    return (await this.#run('endWaitingScript', queue, id, value, now)) === 1;
+  async removeEnded(queue: string, ids: readonly string[]): Promise<number> {
+    const calls = this.calls(queue);
+    const removed = await Promise.allSettled(ids.map((id) => calls.remove(id, false)));
+    return removed.filter((one) => one.status === 'fulfilled' && one.value > 0).length;
   }
 
   async holdKey(queue: string, key: string, id: string, ttlMs: number | undefined): Promise<void> {
@@ -300,6 +318,7 @@ function recordOf(id: string, answer: ReadAnswer, now: number): JobRecord {
     returnValue: fields.get('returnvalue'),
     progress: fields.get('progress'),
     deduplicationId: fields.get('deid'),
+    origin: fields.has('rjk') ? 'scheduler' : fields.has('parentKey') ? 'flow' : undefined,
     lockEndsAt: lockedForMs < 0 ? undefined : now + lockedForMs,
   });
 }

@@ -8,6 +8,7 @@ import {
   type OwnState,
   yetToBeMade,
 } from './job-record.js';
+import { storableText } from './storable-text.js';
 
 /** As many failures as this are shown in BullMQ's own field. */
 const shownFailures = 10;
@@ -44,12 +45,7 @@ export function stateAfter(
 export function shownFields({ attempts, lastError }: OwnState): Record<string, string> {
   const errors = attempts.map(({ error }) => error).filter((error) => error !== undefined);
   return {
-    failedReason: shownText(lastError ?? ''),
-    stacktrace: JSON.stringify(errors.slice(-shownFailures).map(shownText)),
+    failedReason: storableText(lastError ?? ''),
+    stacktrace: JSON.stringify(errors.slice(-shownFailures).map(storableText)),
   };
-}
-
-/** Not every store takes any text. */
-function shownText(text: string): string {
-  return Buffer.from(text.replaceAll('\0', '')).toString();
 }

@@ -7,25 +7,23 @@ import {
   noLockCode,
   notHeldCodes,
   recordOf,
+  waitingForOthersCodes,
 } from './bullmq-context.js';
 import { readToken } from './claim-token.js';
-import {
-  cancelledValue,
-  failuresOf,
-  type JobRecord,
-  type NextJob,
-  type OwnState,
-  recordOfClaim,
-} from './job-record.js';
+import { cancelledValue, failuresOf, type JobRecord, type NextJob, type OwnState } from './job-record.js';
 import { keepsParsed, valueOf } from './json-bytes.js';
 import type { QueueClaims } from './queue-claims.js';
 import type { JobRenewing } from './renewing.js';
 import { shownFields, stateAfter } from './settled-state.js';
+import { storableText } from './storable-text.js';
 
 type BullJob = Parameters<IQueueBackend['moveToCompleted']>[0];
 
 /** For how long a job is locked again whose holder came late, to be settled at once. */
 const settleLockMs = 10_000;
+/** So many dead jobs are removed with one that dies, at most: those of others may be very many. */
+const mostPushedOut = 1_000;
+
 /** One settlement under way. */
 interface Settling {
   readonly queue: string;
@@ -89,14 +87,21 @@ export class JobSettling {
       return settled;
     });
     // All have ended before anything is answered.
-    await Promise.allSettled(under);
-    const settled = await Promise.all(under);
-    const taken = settled.flatMap((one) => {
-      const record = one?.next && recordOfClaim(one.next);
-      return record ? [{ record, lock: one.lock }] : [];
+    const ends = await Promise.allSettled(under);
+    const given = ends.flatMap((end) => {
+      const one = end.status === 'fulfilled' ? end.value : undefined;
+      return one?.next === undefined ? [] : [{ next: one.next, lock: one.lock }];
     });
-    const claimed = await claims.taken(taken, leaseMs);
-    await this.#renewing.start(queue, claimed.slice(0, limit));
+    const failed = ends.find((end) => end.status === 'rejected');
+    if (failed !== undefined) {
+      // What was claimed with the others is answered to nobody.
+      await claims.giveBack(given.map(({ next: [, id = ''], lock }) => ({ id, lock })));
+      throw failed.reason;
+    }
+    const settled = await Promise.all(under);
+    const claimed = await claims.accept(given, leaseMs);
+    // At worst, nobody learns of the death of one that was to be at hand.
+    await this.#renewing.start(queue, claimed.slice(0, limit)).catch(() => {});
     const left = limit + prefetch - claimed.length;
     // Where BullMQ had no more, there is none but what was put back.
     const isEmpty =
@@ -113,7 +118,8 @@ export class JobSettling {
     return {
       accepted: settled.map((one) => one !== undefined),
       claimed,
-      pushedOut: maxDead === Infinity ? 0 : await this.#pushOut(queue, maxDead),
+      // What is too much now is so at the next one that dies, too.
+      pushedOut: maxDead === Infinity ? 0 : await this.#pushOut(queue, maxDead).catch(() => 0),
     };
   }
 
@@ -142,11 +148,12 @@ export class JobSettling {
       settled = await this.#tryTo(settling, settlement);
     }
     if (typeof settled === 'number') {
-      await store.noteAlive(queue, record.id, which);
+      await store.noteAlive(queue, record.id, which).catch(() => {});
       return undefined;
     }
     this.#count(queue, settlement);
-    await this.#freeKey(settling, settlement);
+    // At worst it is held until its time is over.
+    await this.#freeKey(settling, settlement).catch(() => {});
     return settled;
   }
 
@@ -157,7 +164,9 @@ export class JobSettling {
     } catch (error) {
       const code = bullCodeOf(error);
       if (code !== undefined && notHeldCodes.has(code)) return code;
-      throw error;
+      if (settlement.kind !== 'completed' || code === undefined || !waitingForOthersCodes.has(code))
+        throw error;
+      return await this.#move(settling, uncompleted(settlement, error as Error));
     }
   }
 
@@ -208,16 +217,9 @@ export class JobSettling {
       case 'released': {
         const { failures } = settling.job;
         const { attempt } = settlement;
-        // BullMQ puts a job of a priority before others of it by the one call, and any other by the other, which counts.
-        const hasPriority = record.priority > 0;
-        const made = record.made + (hasPriority ? 0 : 1);
-        const state = stateAfter(record, { failures, attempt, made });
-        if (!(await this.#context.store.write(queue, id, state, lock))) return noLockCode;
-        if (hasPriority) await calls.moveJobFromActiveToWait(id, lock);
-        else await calls.retryJob(id, true, lock);
-        // On Redis BullMQ tells nobody of one of a priority.
-        if (hasPriority) await this.#context.store.announce(queue);
-        return { lock, isBack: true };
+        const state = attempt && stateAfter(record, { failures, attempt, made: record.made });
+        const isBack = await this.#context.store.release(queue, { id, lock }, state);
+        return isBack ? { lock, isBack } : noLockCode;
       }
       case 'dead': {
         const { failures, attempt, cause, error, maxDead } = settlement;
@@ -231,7 +233,9 @@ export class JobSettling {
         if (!(await this.#context.store.write(queue, id, state, lock))) return noLockCode;
         // None of his own: BullMQ is to say that all have been used.
         const job = { ...bullJobOf(record), opts: { ...bullJobOf(record).opts, attempts: 0 } } as BullJob;
-        const { result } = await calls.moveToFailed(job, error, false, lock, takesNext, shownFields(state));
+        const fields = shownFields(state);
+        const text = storableText(error);
+        const { result } = await calls.moveToFailed(job, text, false, lock, takesNext, fields);
         return { ...settledWith(settling, result), maxDead };
       }
     }
@@ -260,19 +264,15 @@ export class JobSettling {
     return settledWith(settling, moved.result);
   }
 
-  /** Removes the oldest of too many dead jobs; answers how many. */
+  /** Removes the oldest of too many dead jobs, or some of them; answers how many. */
   async #pushOut(queue: string, maxDead: number): Promise<number> {
-    const calls = this.#context.store.calls(queue);
+    const { store } = this.#context;
+    const calls = store.calls(queue);
     const [dead = 0] = await calls.getCounts(['failed']);
-    if (dead <= maxDead) return 0;
-    const [ids = []] = (await calls.getRanges(
-      ['failed'],
-      0,
-      dead - maxDead - 1,
-      true,
-    )) as unknown as string[][];
-    const removed = await Promise.all(ids.map((id) => calls.remove(id, false)));
-    return removed.filter((count) => count > 0).length;
+    const surplus = Math.min(dead - maxDead, mostPushedOut);
+    if (surplus <= 0) return 0;
+    const [ids = []] = (await calls.getRanges(['failed'], 0, surplus - 1, true)) as unknown as string[][];
+    return store.removeEnded(queue, ids);
   }
 
   #count(queue: string, settlement: Settlement): void {
@@ -291,6 +291,11 @@ export class JobSettling {
     if (kind === 'scheduled' || kind === 'released') return;
     await this.#context.store.calls(queue).removeDeduplicationKey(deduplicationId, id);
   }
+}
+
+/** One of a flow that was run through although others of it are not, or have failed, is dead. */
+function uncompleted({ job }: Settlement, { message: error }: Error): Settlement {
+  return { kind: 'dead', job, cause: 'exhausted', failures: job.failures, error, maxDead: Infinity };
 }
 
 function bullJobOf({ id, opts = {} }: JobRecord): BullJob {
