@@ -203,7 +203,6 @@ export class BullMqJobBackend implements JobBackend {
       let one = claims.get(queue);
       if (one === undefined) {
         past.lookAt(queue);
-        const released = (job: ClaimedJob): Settlement => ({ kind: 'released', job });
         one = new QueueClaims(context, queue, (jobs) => settling.settle(queue, jobs.map(released)));
         claims.set(queue, one);
       }
@@ -213,7 +212,7 @@ export class BullMqJobBackend implements JobBackend {
     const settling = new JobSettling(context, claimsOf, renewing);
     return {
       ...context,
-      calls: new CallsUnderWay((error) => store.explained?.(error) ?? error),
+      calls: new CallsUnderWay((error) => (store.explained ? store.explained(error) : error)),
       claims,
       claimsOf,
       renewing,
@@ -238,9 +237,12 @@ async function endOf({ calls, claims, ended, held, past }: OpenBackend): Promise
   held.close();
   past.close();
   for (const one of claims.values()) void calls.run(one.close()).catch(() => {});
+  const until = performance.now() + longestCloseMs;
   await atMost(longestCloseMs, calls.idle());
   calls.cutOff();
-  await atMost(longestCloseMs, ended.close());
+  await atMost(until - performance.now(), ended.close());
 }
+
+const released = (job: ClaimedJob): Settlement => ({ kind: 'released', job });
 
 const closedError = (): Error => new Error('it was closed while it was opened');

@@ -165,7 +165,7 @@ async function addAll(storing: StoringCalls, entries: readonly NewEntry[]): Prom
     // Where it is gone already, it was run meanwhile.
     if (id === job.id) return { id, isNew: enqueuer === by || enqueuer === undefined };
     // On PostgreSQL BullMQ looks at keys before ids: an id that was there before comes first for us.
-    const wasThere = enqueuer !== undefined && !entries.some((entry) => entry.by === enqueuer);
+    const wasThere = enqueuer !== undefined && !entries.some((one) => one.by === enqueuer);
     return { id: wasThere ? job.id : id, isNew: false };
   });
   if (freeKey === undefined || !entries.some(({ job }) => job.deduplicationId !== undefined)) return added;

@@ -23,6 +23,7 @@ import {
   withoutUnmade,
 } from './job-record.js';
 import * as queries from './postgres-queries.js';
+import { queryInTurn } from './pool-turns.js';
 import { PostgresSignal } from './postgres-signal.js';
 import { type EnqueuerRow, enqueuersOf, withinTransaction } from './postgres-transaction.js';
 import { storableJson } from './storable-text.js';
@@ -65,6 +66,7 @@ export class PostgresStore implements BullMqStore {
     this.#connection.on('error', (error: Error) => {
       if (!this.#closed) this.#host.onConnection(error);
     });
+    queryInTurn(this.#connection.pool);
     // BullMQ does not listen to one that it has taken from the pool: if that is lost meanwhile, the process would end.
     this.#connection.pool.on('connect', (client) => client.on('error', () => {}));
   }

@@ -57,7 +57,8 @@ function duplicateOf(client: Redis | Cluster, ours: Ours): Redis | Cluster {
 
 /** Whether that is what ioredis says of what was not sent, or not answered, since there was no connection. */
 export function isOfLostConnection(error: unknown): boolean {
-  const { name, message } = error as Error;
+  if (!(error instanceof Error)) return false;
+  const { name, message } = error;
   return name === 'MaxRetriesPerRequestError' || /^(?:Connection is closed|Command aborted)/u.test(message);
 }
 

@@ -14,7 +14,13 @@ import type {
 } from './bullmq-store.js';
 import type { BullState, Death, JobRecord, OwnOptions, OwnState } from './job-record.js';
 import { ownField, type StoredOptions, unwrapOptions, withoutUnmade } from './job-record.js';
-import { endOf, isOfLostConnection, makeRedisClient, makeWaitingClient, unreachable } from './redis-client.js';
+import {
+  endOf,
+  isOfLostConnection,
+  makeRedisClient,
+  makeWaitingClient,
+  unreachable,
+} from './redis-client.js';
 import type { RedisTarget } from './bullmq-options.js';
 import * as scripts from './redis-scripts.js';
 import { RedisSignal } from './redis-signal.js';

@@ -166,7 +166,7 @@ export class JobSettling {
       if (code !== undefined && notHeldCodes.has(code)) return code;
       if (settlement.kind !== 'completed' || code === undefined || !waitingForOthersCodes.has(code))
         throw error;
-      return await this.#move(settling, uncompleted(settlement, error as Error));
+      return this.#move(settling, uncompleted(settlement, error as Error));
     }
   }
 

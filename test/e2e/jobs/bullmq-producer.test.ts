@@ -104,7 +104,7 @@ describe.each(kinds)('jobs of a plain BullMQ producer, on %s', (kind) => {
     expect(await queue.removeJobScheduler('s')).toBe(true);
     await expect.poll(() => jobs.counts(), soon).toMatchObject({ active: 0, scheduled: 0, ready: 0 });
     const next = await queue.upsertJobScheduler('s', { every: 1e9, offset: 1e9 - 1 }, { name: 'tick' });
-    await expect(jobs.delete([next!.id!])).rejects.toThrow('belongs to a job scheduler');
+    await expect(jobs.delete([next.id!])).rejects.toThrow('belongs to a job scheduler');
   });
 
   it('have in BullMQ what our handler returned', async () => {

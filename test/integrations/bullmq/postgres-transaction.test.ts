@@ -101,6 +101,33 @@ describe('a job that is enqueued in a transaction', () => {
     expect((await fine).status).toBe('enqueued');
   });
 
+  it.each(['as it is', 'with the search_path of BullMQ'])(
+    'is refused of a client that has begun none, and of a pool, %s',
+    async (how) => {
+      const options = how === 'as it is' ? '' : '-c search_path="bullmq"';
+      const others = server.pool({ options });
+      const other = await others.connect();
+      try {
+        for (const transaction of [other, others]) {
+          const refused = queue.enqueue({ order: 9 }, { id: 'order-9', transaction });
+          await expect(refused).rejects.toMatchObject({ cause: { code: 'INVALID_OPTION' } });
+          await expect(refused).rejects.toThrow(
+            /"transaction".*a client of pg that has begun one.*query\('begin'\)/u,
+          );
+        }
+        expect(await queue.get('order-9')).toBeUndefined();
+        await other.query('begin');
+        expect(await queue.enqueue({ order: 9 }, { transaction: other })).toMatchObject({
+          status: 'enqueued',
+        });
+        await other.query('rollback');
+      } finally {
+        other.release();
+        await others.end();
+      }
+    },
+  );
+
   it('is refused of what is no transaction', async () => {
     await expect(queue.enqueue({ order: 8 }, { transaction: {} })).rejects.toThrow(/client of pg/u);
     const transaction = 'begin' as unknown as object;

@@ -41,6 +41,8 @@ export abstract class SomeStore {
   /** Behind everybody's back. */
   abstract setLock(queue: string, id: string, lock: string | undefined): Promise<void>;
   abstract lockOf(queue: string, id: string): Promise<string | undefined>;
+  /** Has the store fail whatever is to be done with a job that is held, until what is answered is called. */
+  abstract breakJob(queue: string, id: string): Promise<() => Promise<unknown>>;
 
   /** A plain producer. */
   queue(name: string): Queue {
@@ -100,6 +102,13 @@ class SomeRedis extends SomeStore {
     return (await this.client.get(`bull:${queue}:${id}:lock`)) ?? undefined;
   }
 
+  async breakJob(queue: string, id: string): Promise<() => Promise<unknown>> {
+    const key = `bull:${queue}:${id}:lock`;
+    await this.client.del(key);
+    await this.client.hset(key, 'of', 'another type');
+    return () => this.client.del(key);
+  }
+
   async stop(): Promise<void> {
     this.client.disconnect();
     await this.#server.stop();
@@ -151,6 +160,14 @@ class SomePostgres extends SomeStore {
       [queue, id],
     );
     return rows[0]?.lock ?? undefined;
+  }
+
+  async breakJob(queue: string, id: string): Promise<() => Promise<unknown>> {
+    await this.pool.query(`
+      create function bullmq.fail() returns trigger language plpgsql as $$ begin raise 'broken'; end $$;
+      create trigger fail before update or delete on bullmq.job for each row
+        when (old.queue = '${queue}' and old.id = '${id}') execute function bullmq.fail()`);
+    return () => this.pool.query('drop function bullmq.fail cascade');
   }
 
   async stop(): Promise<void> {
