@@ -4,7 +4,7 @@ import { drainJobs } from '../jobs/drain-jobs.js';
 import type { DrainJobsOptions } from '../jobs/drain-jobs-options.js';
 import type { DrainedQueue } from '../jobs/drain-jobs-tally.js';
 import { type Command, type Terminal, UsageError } from './command.js';
-import { drainTable, isIncomplete, leftReport } from './drain-report.js';
+import { drainTable, isIncomplete, leftReport, movedWord } from './drain-report.js';
 import { loadBackend } from './load-backend.js';
 import { optionsIn, withFlagNames } from './option-flags.js';
 
@@ -19,13 +19,14 @@ queues at the source for good. May be stopped at any moment, and run again.
 
   --dead                      dead jobs, too: they are due at once there
   --duplicates                jobs, too, whose unique key another job holds there: without the key
-  --wait <duration>           how long to wait for jobs that are still being run at the source (30s)
+  --wait <duration>           how long to wait for jobs that are still being run at the source (30s); or Infinity
   --from-format <format>      format of the queues at the source: msgpack, json or bytes (that of the backend)
   --to-format <format>        format of the queues at the target (that of the backend)
   --dry-run                   change nothing, and tell what would become of the jobs that wait now
   --json                      print a line of JSON per queue, and no table
 
-Exits with 1 where jobs are left that were to be moved, or where it failed.
+Exits with 1 where jobs are left that were to be moved, or where it failed; with 2, and with nothing done, where there is
+a mistake in what it was given, or a queue is paused at the target.
 `;
 
 const flagOf = {
@@ -54,22 +55,25 @@ export const drainCommand: Command = {
     ]),
   ),
   async run(flags, terminal) {
-    const { from, to, ...given } = optionsIn(flags, flagOf, ['from', 'to', 'queues']);
+    const { from, to, wait, ...given } = optionsIn(flags, flagOf, ['from', 'to', 'queues']);
+    const isDry = flags[flagOf.dryRun] === true;
+    const progress = new Progress(terminal, isDry);
     const options = {
       ...given,
+      wait: wait === 'Infinity' ? Infinity : wait,
       from: await loadBackend('from', from as string, terminal.cwd),
       to: await loadBackend('to', to as string, terminal.cwd),
       signal: terminal.signal,
-      onProgress: progressTo(terminal),
+      onProgress: (queue) => progress.tell(queue),
       onWarning: (message) => terminal.tell(`${message}\n`),
     } as DrainJobsOptions;
-    const drained = await drain(options, terminal);
+    const drained = await drain(options, terminal, progress);
     if (drained === undefined) return 1;
-    for (const queue of drained) terminal.tell(leftReport(queue));
+    for (const queue of drained) terminal.tell(leftReport(queue, isDry));
     terminal.print(
       flags['json'] === true
         ? drained.map((queue) => `${JSON.stringify(queue)}\n`).join('')
-        : drainTable(drained),
+        : drainTable(drained, isDry),
     );
     return drained.some(isIncomplete) ? 1 : 0;
   },
@@ -79,6 +83,7 @@ export const drainCommand: Command = {
 async function drain(
   options: DrainJobsOptions,
   terminal: Terminal,
+  progress: Progress,
 ): Promise<readonly DrainedQueue[] | undefined> {
   try {
     return await drainJobs(options);
@@ -87,7 +92,8 @@ async function drain(
     // A mistake with a flag; nothing was done.
     if (told instanceof UsageError) throw told;
     const why = terminal.signal.aborted ? 'It was stopped.' : messageOf(error);
-    terminal.tell(`${why}\nWhat was moved is moved. Run the same command again to go on.\n`);
+    const then = progress.hasMoved ? 'What was moved is moved. Run the same command again to go on.\n' : '';
+    terminal.tell(`${why}\n${then}`);
     return undefined;
   }
 }
@@ -97,13 +103,25 @@ function messageOf(error: unknown): string {
   return isWorkError(error) ? message : `${name}: ${message}`;
 }
 
-function progressTo(terminal: Terminal): (queue: DrainedQueue) => void {
-  let toldAt = -Infinity;
-  return ({ queue, moved, alreadyThere, left: { active } }) => {
+/** Tells how it goes. */
+class Progress {
+  readonly #terminal: Terminal;
+  readonly #isDry: boolean;
+  #toldAt = -Infinity;
+  hasMoved = false;
+
+  constructor(terminal: Terminal, isDry: boolean) {
+    this.#terminal = terminal;
+    this.#isDry = isDry;
+  }
+
+  tell({ queue, moved, alreadyThere, left: { active } }: DrainedQueue): void {
+    const gone = moved + alreadyThere;
+    if (gone > 0 && !this.#isDry) this.hasMoved = true;
     const now = performance.now();
-    if (now - toldAt < tellEveryMs) return;
-    toldAt = now;
+    if (now - this.#toldAt < tellEveryMs) return;
+    this.#toldAt = now;
     const waiting = active > 0 ? `, ${active} are still being run` : '';
-    terminal.tell(`${queue}: ${moved + alreadyThere} moved${waiting}\n`);
-  };
+    this.#terminal.tell(`${queue}: ${gone} ${movedWord(this.#isDry)}${waiting}\n`);
+  }
 }

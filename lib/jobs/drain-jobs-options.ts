@@ -21,12 +21,15 @@ export interface DrainJobsOptions {
   readonly dead?: boolean | undefined;
   /**
    * Jobs, too, whose unique key another job holds at the target: they are stored there without the key. Default `false`:
-   * they stay.
+   * they stay, also those whose `ttl` was over at the source, where more than one of them may wait.
    */
   readonly duplicates?: boolean | undefined;
   /** For how long to wait for jobs that are still being run at the source. `Infinity` is allowed. Default `'30s'`. */
   readonly wait?: Duration | undefined;
-  /** Pauses, stores and deletes nothing, and tells what would become of the jobs that wait now. Default `false`. */
+  /**
+   * Pauses, stores and deletes nothing, and tells what would become of the jobs that wait now. It does not see which unique
+   * keys are held at the target, nor what the target refuses. Default `false`.
+   */
   readonly dryRun?: boolean | undefined;
   /** Jobs per call. So many payloads are in memory, twice. Default 100. */
   readonly pageSize?: number | undefined;
@@ -96,11 +99,11 @@ export function resolveDrainOptions(options: DrainJobsOptions): DrainPlan {
     waitMs: reader.duration('wait', 30_000, { infinite: true }),
     dryRun: reader.flag('dryRun', false),
     pageSize: reader.count('pageSize', 100, { min: 1 }),
-    signal: options.signal,
+    signal: checkShape(reader, 'signal', options.signal, signalMethods, 'an AbortSignal'),
     onProgress: checkFunction(reader, 'onProgress', options.onProgress) ?? (() => {}),
     onWarning:
       checkFunction(reader, 'onWarning', options.onWarning) ?? ((message) => process.emitWarning(message)),
-    clock: options.clock ?? systemClock,
+    clock: checkShape(reader, 'clock', options.clock, clockMethods, 'a Clock') ?? systemClock,
   };
 }
 
@@ -149,6 +152,22 @@ function readCodec(
       'Give what the queues have as their `format` there.',
     )
   );
+}
+
+const signalMethods = ['throwIfAborted', 'addEventListener', 'removeEventListener'];
+const clockMethods = ['now', 'monotonic', 'setTimer'];
+
+/** By its shape: it may be of another realm, or of another copy of this package. */
+function checkShape<Given>(
+  reader: OptionReader,
+  option: string,
+  given: Given,
+  methods: readonly string[],
+  accepted: string,
+): Given {
+  const shape = given as Readonly<Record<string, unknown>> | null | undefined;
+  if (given === undefined || methods.every((method) => typeof shape?.[method] === 'function')) return given;
+  return reader.refuse(option, `${accepted}, with ${methods.join('(), ')}()`, 'Give one, or leave it out.');
 }
 
 function checkFunction<Given>(reader: OptionReader, option: string, given: Given): Given {

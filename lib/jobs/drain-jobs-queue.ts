@@ -1,18 +1,39 @@
 import { toErrorInfo } from '../events/index.js';
 import { askBackend } from './drain-jobs-backend.js';
 import type { DrainPlan } from './drain-jobs-options.js';
+import { boundToSource, idAtTarget } from './drain-jobs-origin.js';
 import { PayloadCarrier } from './drain-jobs-payload.js';
 import { DrainTally } from './drain-jobs-tally.js';
-import type { EnqueueAnswer, JobPage, JobState, NewJob, QueueCounts, StoredJob } from './job-backend.js';
+import type {
+  EnqueueAnswer,
+  JobBackend,
+  JobPage,
+  JobState,
+  NewJob,
+  QueueCounts,
+  StoredJob,
+} from './job-backend.js';
+
+/** A job on its way. */
+interface Carried {
+  /** At the source: at the target it may have another one. */
+  readonly id: string;
+  readonly job: NewJob;
+}
 
 /** A job that is stored at the target, and may go from the source. */
 interface Stored {
+  /** At the source. */
   readonly id: string;
   readonly how: 'moved' | 'alreadyThere';
 }
 
 /** What the target says of a job. */
 type Answer = EnqueueAnswer | { readonly kind: 'refused'; readonly reason: string };
+
+const hiddenJob =
+  'another job of this queue has the same id, and would be deleted in its place: let one of the two end first, ' +
+  'then run this again';
 
 /** Moves the jobs of one queue. Holds two pages of them at most. */
 export class QueueDrain {
@@ -79,31 +100,44 @@ export class QueueDrain {
   }
 
   async #move(jobs: readonly StoredJob[]): Promise<readonly Stored[]> {
-    const made: NewJob[] = [];
+    const carried: Carried[] = [];
+    const hidden = await this.#hidden(jobs);
     for (const job of jobs) {
-      // No time is before it was enqueued: it waits for other jobs, which the contract does not know of.
-      if (job.state === 'scheduled' && job.dueAt <= job.createdAt) {
-        this.tally.leave(job.id, 'refused', 'it waits for something other than a time, such as its children');
+      const reason = boundToSource(job) ?? (hidden.has(job) ? hiddenJob : undefined);
+      if (reason !== undefined) {
+        this.tally.leave(job.id, 'refused', reason);
         continue;
       }
       try {
-        made.push(this.#make(job));
+        carried.push({ id: job.id, job: this.#make(job) });
       } catch (error) {
         this.tally.leave(job.id, 'unreadable', `its payload ${toErrorInfo(error).message}`);
       }
     }
-    return this.#store(made);
+    return this.#store(carried);
+  }
+
+  /**
+   * Those whose id the source takes for that of another job, which it would delete in their place. One that is gone by
+   * now is among them: nobody wants it stored.
+   */
+  async #hidden(jobs: readonly StoredJob[]): Promise<ReadonlySet<StoredJob>> {
+    const counted = jobs.filter(({ origin }) => origin === 'counter');
+    if (counted.length === 0) return new Set();
+    const ids = counted.map(({ id }) => id);
+    const meant = await this.#get(this.#plan.from, ids);
+    return new Set(counted.filter((_, index) => meant[index]?.origin !== 'counter'));
   }
 
   /** Throws where its payload cannot be carried over. */
   #make(job: StoredJob): NewJob {
-    const { id, name, priority, headers, uniqueKey, limitKey } = job;
+    const { name, priority, headers, uniqueKey, limitKey } = job;
     // A record that its backend cannot read has neither: nothing of it would be left.
     if (job.payload === undefined && job.createdAt === 0) {
       throw new Error(`is not to be had: ${job.lastError ?? 'what is stored of it cannot be read'}`);
     }
     return {
-      id,
+      id: idAtTarget(job, this.#plan.from.capabilities.namespace),
       queue: this.#queue,
       name,
       payload: this.#payloads.carry(job.payload),
@@ -116,27 +150,28 @@ export class QueueDrain {
     };
   }
 
-  async #store(jobs: readonly NewJob[]): Promise<readonly Stored[]> {
-    const answers = await this.#enqueue(jobs);
+  async #store(carried: readonly Carried[]): Promise<readonly Stored[]> {
+    const answers = await this.#enqueue(carried.map(({ job }) => job));
     const stored: Stored[] = [];
-    const known: NewJob[] = [];
-    const withoutKey: NewJob[] = [];
-    jobs.forEach((job, index) => {
+    const known: Carried[] = [];
+    const withoutKey: Carried[] = [];
+    carried.forEach((one, index) => {
+      const { id, job } = one;
       const answer = answers[index]!;
       switch (answer.kind) {
         case 'enqueued':
           this.#taken++;
-          stored.push({ id: job.id, how: 'moved' });
+          stored.push({ id, how: 'moved' });
           break;
         case 'exists':
-          known.push(job);
+          known.push(one);
           break;
         case 'duplicate':
-          if (this.#plan.duplicates) withoutKey.push({ ...job, unique: undefined });
-          else this.tally.leave(job.id, 'duplicate', `job ${answer.id} holds its unique key at the target`);
+          if (this.#plan.duplicates) withoutKey.push({ id, job: { ...job, unique: undefined } });
+          else this.tally.leave(id, 'duplicate', `job ${answer.id} holds its unique key at the target`);
           break;
         case 'refused':
-          this.tally.leave(job.id, 'refused', answer.reason);
+          this.tally.leave(id, 'refused', answer.reason);
       }
     });
     if (known.length > 0) stored.push(...(await this.#recognise(known)));
@@ -148,8 +183,9 @@ export class QueueDrain {
     const { to, dryRun } = this.#plan;
     if (jobs.length === 0) return [];
     if (dryRun) {
-      const stored = await this.#get(jobs);
-      return jobs.map(({ id }, index) => ({ id, kind: stored[index] === undefined ? 'enqueued' : 'exists' }));
+      const ids = jobs.map(({ id }) => id);
+      const stored = await this.#get(to, ids);
+      return ids.map((id, index) => ({ id, kind: stored[index] === undefined ? 'enqueued' : 'exists' }));
     }
     try {
       return await to.enqueue(jobs);
@@ -173,27 +209,28 @@ export class QueueDrain {
   }
 
   /** Answers those whose id the target has for the very same job. */
-  async #recognise(jobs: readonly NewJob[]): Promise<readonly Stored[]> {
-    const stored = await this.#get(jobs);
-    return jobs.flatMap((job, index): Stored[] => {
+  async #recognise(carried: readonly Carried[]): Promise<readonly Stored[]> {
+    const ids = carried.map(({ job }) => job.id);
+    const stored = await this.#get(this.#plan.to, ids);
+    return carried.flatMap(({ id, job }, index): Stored[] => {
       const there = stored[index];
       if (there === undefined) {
         const where = 'in another queue there, or has ended there this moment';
-        this.tally.leave(job.id, 'refused', `a job of its id is ${where}`);
+        this.tally.leave(id, 'refused', `a job of its id is ${where}`);
         return [];
       }
       if (there.name !== job.name || !this.#payloads.isSame(job.payload, there.payload)) {
-        this.tally.leave(job.id, 'refused', 'another job has its id there');
+        this.tally.leave(id, 'refused', 'another job has its id there');
         return [];
       }
-      return [{ id: job.id, how: 'alreadyThere' }];
+      return [{ id, how: 'alreadyThere' }];
     });
   }
 
-  #get(jobs: readonly NewJob[]): Promise<readonly (StoredJob | undefined)[]> {
-    const { to } = this.#plan;
-    const ids = jobs.map(({ id }) => id);
-    return askBackend(to, `did not tell of jobs of queue "${this.#queue}"`, () => to.get(this.#queue, ids));
+  #get(side: JobBackend, ids: readonly string[]): Promise<readonly (StoredJob | undefined)[]> {
+    return askBackend(side, `did not tell of jobs of queue "${this.#queue}"`, () =>
+      side.get(this.#queue, ids),
+    );
   }
 
   async #delete(stored: readonly Stored[]): Promise<void> {

@@ -19,7 +19,7 @@ export interface DrainLeft {
   readonly duplicate: number;
   /** Their payload cannot be read, or would be another one in the format of the target. */
   readonly unreadable: number;
-  /** The target does not take them: it says why, or another job has their id there. */
+  /** The target does not take them, another job has their id, or they mean nothing without a flow or a scheduler. */
   readonly refused: number;
   /** They are stored at the target, but cannot be deleted here: they would be run twice. */
   readonly undeleted: number;

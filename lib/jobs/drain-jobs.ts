@@ -24,9 +24,10 @@ const mostPasses = 10;
  * not yet deleted when it was stopped, is run twice only if it has been completed and forgotten at the target since.
  *
  * Kept are id, name, payload, headers, due time, priority, limit key and unique key; the key is held for as long as the
- * job lives, since nobody tells what is left of its `ttl`. Not kept, since the contract of backends has no place for
- * them: attempts that have failed, the last error and the history, so that a job has all its attempts before it; when it
- * was enqueued, by which `maxAge` goes; and jobs that have ended.
+ * job lives, since nobody tells what is left of its `ttl`. An id that is only a number that BullMQ has counted becomes
+ * one with the namespace and the queue before it. Not kept, since the contract of backends has no place for them:
+ * attempts that have failed, the last error and the history, so that a job has all its attempts before it; when it was
+ * enqueued, by which `maxAge` goes; and jobs that have ended. What BullMQ's flows and job schedulers have made stays.
  *
  * Rejects with `JobBackendError` where a backend cannot be reached, and with `InvalidOptionError` where both are one
  * store, or where a queue is paused at the target, in which case it has done nothing.
@@ -41,6 +42,7 @@ export async function drainJobs(options: DrainJobsOptions): Promise<readonly Dra
       // One that failed to open may hold something, too.
       opened.push(backend);
       await openAlone(backend, clock, onWarning);
+      signal?.throwIfAborted();
     }
     return await drain(plan);
   } finally {
@@ -51,6 +53,7 @@ export async function drainJobs(options: DrainJobsOptions): Promise<readonly Dra
 
 async function drain(plan: DrainPlan): Promise<readonly DrainedQueue[]> {
   const queues = plan.queues.map((queue) => new QueueDrain(plan, queue));
+  await refusePausedTarget(plan);
   if (plan.dryRun) {
     await sweepAll(queues);
   } else {
@@ -75,20 +78,23 @@ async function sweepAll(queues: readonly QueueDrain[]): Promise<number> {
   return moved;
 }
 
+const resume = 'Resume it there, where its jobs are to be run: JobQueue.resume(), or the dashboard.';
+
+async function refusePausedTarget(plan: DrainPlan): Promise<void> {
+  const paused = await pausedAtTarget(plan);
+  if (paused === undefined) return;
+  throw refusedTarget(plan.to, `a backend in which queue "${paused}" is not paused`, resume);
+}
+
 /** Throws where both are one store: everything would be there already, and would be deleted. */
 async function pauseSource(plan: DrainPlan): Promise<void> {
-  const { to } = plan;
-  const resume = 'Resume it there, where its jobs are to be run: JobQueue.resume(), or the dashboard.';
-  const paused = await pausedAtTarget(plan);
-  if (paused !== undefined) {
-    throw refusedTarget(to, `a backend in which queue "${paused}" is not paused`, resume);
-  }
+  plan.signal?.throwIfAborted();
   await pauseAll(plan, true);
   const pausedToo = await pausedAtTarget(plan);
   if (pausedToo === undefined) return;
   await pauseAll(plan, false);
   throw refusedTarget(
-    to,
+    plan.to,
     `another store than "from": pausing queue "${pausedToo}" there paused it here`,
     `Its jobs are there already. Where somebody else paused it just now: ${resume}`,
   );

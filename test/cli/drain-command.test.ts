@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JobBackend } from 'nestjs-worker';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { msgpackCodec } from '../../lib/jobs/payload-codec.js';
+import { jsonCodec, msgpackCodec } from '../../lib/jobs/payload-codec.js';
 import { around, queue, TwoStores } from '../jobs/drain-jobs-backends.js';
 import { type CliRun, runCli } from './run-cli.js';
 
@@ -22,6 +22,10 @@ beforeEach(() => {
   stores = new TwoStores();
   given.backends = { from: shared(stores.from), to: shared(stores.to) };
 });
+
+function setBackend(side: 'from' | 'to', calls: Parameters<typeof around>[1]): void {
+  given.backends[side] = shared(stores[side], calls);
+}
 
 /** A module of a user; answers its name. */
 function file(text: string, ending = 'mjs'): string {
@@ -87,7 +91,9 @@ describe('nestjs-worker drain', () => {
     const lines = stderr.split('\n');
     expect(lines).toContain(`  ${held}: job job-00001 holds its unique key at the target`);
     expect(lines.filter((line) => line.includes('left at the source'))).toEqual([
-      expect.stringMatching(/^emails: 1 left at the source, with a unique key .* --duplicates\.$/),
+      expect.stringMatching(
+        /^emails: 1 left at the source, with a unique key .* --duplicates, which .* whose ttl was over here\.$/,
+      ),
       expect.stringMatching(/^emails: 1 left at the source, with a payload that cannot be carried over/),
       expect.stringMatching(/^emails: 1 left at the source, dead: --dead moves them, too\.$/),
     ]);
@@ -124,6 +130,53 @@ describe('nestjs-worker drain', () => {
     expect(msgpackCodec.decode((await stores.stored(held)).payload)).toEqual({ a: 1 });
   });
 
+  it('moves jobs whose ttl was over, of which more than one has the key, with --duplicates', async () => {
+    for (let at = 0; at < 3; at++) {
+      await stores.add({ unique: { key: 'user-1', ttlMs: 1_000 } });
+      await stores.clock.advance('1s');
+    }
+    const { exitCode, stderr } = await drain();
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(
+      /2 left at the source, .* --duplicates, which those need whose ttl was over here\.\n/,
+    );
+    expect(await drain('--duplicates')).toMatchObject({ exitCode: 0 });
+    expect(await stores.counts(stores.to)).toMatchObject({ ready: 3 });
+  });
+
+  it('says what to do with jobs of flows and schedulers, and not to delete them', async () => {
+    const origins = ['flow', 'scheduler'] as const;
+    await stores.addMany(2);
+    setBackend('from', {
+      list: async (list) => {
+        const { jobs, cursor } = await list();
+        return { jobs: jobs.map((job, at) => Object.assign(job, { origin: origins[at] })), cursor };
+      },
+    });
+    const { exitCode, stderr } = await drain();
+    expect(exitCode).toBe(1);
+    expect(stderr).toMatch(
+      /2 left at the source, not to be moved as they are\.\n.*flow.*\n.*removeJobScheduler/,
+    );
+    expect(stderr).not.toContain('delete');
+  });
+
+  it('waits for as long as it takes', async () => {
+    await stores.add();
+    const job = await stores.claim();
+    setBackend('from', { counts: async (counts) => (await stores.complete(job), counts()) });
+    expect(await drain('--wait', 'Infinity')).toMatchObject({ exitCode: 0 });
+    expect(await drain('--wait', 'infinity')).toMatchObject({ exitCode: 2 });
+  });
+
+  it('says with what it exits', async () => {
+    const { stdout } = await run(['--help']);
+    expect(stdout).toMatch(
+      /Exits with 1 where .*\bwith 2, and with nothing done, .*\n.* paused at the target\.\n/,
+    );
+    expect(stdout).toMatch(/--wait <duration> .* Infinity/);
+  });
+
   it('waits no longer than it is told to, and names what is still being run', async () => {
     await stores.add();
     await stores.claim();
@@ -142,10 +195,24 @@ describe('nestjs-worker drain', () => {
     expect(await run(args, stop.signal)).toEqual({
       exitCode: 1,
       stdout: '',
-      stderr: 'It was stopped.\nWhat was moved is moved. Run the same command again to go on.\n',
+      stderr: 'It was stopped.\n',
     });
+    expect(await stores.counts()).toMatchObject({ ready: 3, paused: false });
     expect(await drain()).toMatchObject({ exitCode: 0 });
     expect(await stores.counts(stores.to)).toMatchObject({ ready: 3 });
+  });
+
+  it.each<[args: string[], then: string]>([
+    [[], 'emails: 3 moved\nIt was stopped.\nWhat was moved is moved. Run the same command again to go on.\n'],
+    [['--dry-run'], 'emails: 3 would be moved\nIt was stopped.\n'],
+  ])('says how to go on where something was moved: %j', async (given, stderr) => {
+    await stores.addMany(3);
+    const stop = new AbortController();
+    setBackend('from', {
+      list: (run, [, { state }]) => (state === 'scheduled' && stop.abort(), run()),
+    });
+    const args = ['--from', backendFile('from'), '--to', backendFile('to'), '--queue', queue, ...given];
+    expect(await run(args, stop.signal)).toEqual({ exitCode: 1, stdout: '', stderr });
   });
 
   it('says so when a backend fails, and tells what it warns of', async () => {
@@ -157,9 +224,41 @@ describe('nestjs-worker drain', () => {
       exitCode: 1,
       stdout: '',
       stderr:
-        'jobs may be evicted\nThe job backend "memory" did not tell how queues stand: connection lost.\n' +
-        'What was moved is moved. Run the same command again to go on.\n',
+        'jobs may be evicted\nThe job backend "memory" did not tell how queues stand: connection lost.\n',
     });
+  });
+});
+
+describe('nestjs-worker drain --dry-run', () => {
+  it('says what would be moved and what would be left, and never that something was', async () => {
+    await stores.addMany(2);
+    const there = await stores.add();
+    await stores.add({ id: there, payload: jsonCodec.encode(3) }, stores.to);
+    await stores.add({ id: 'broken', payload: Uint8Array.of(0xc1) });
+    await stores.add({ due: { at: 0 } });
+    await stores.kill();
+
+    const { exitCode, stdout, stderr } = await drain('--dry-run', '--to-format', 'json');
+
+    expect(exitCode).toBe(1);
+    expect(stdout).toMatch(/^queue +would be moved +there before +active/);
+    expect(stdout).toMatch(/\nemails +2 +1 +0 /);
+    const lines = stderr.trimEnd().split('\n');
+    expect(lines[0]).toBe('emails: 3 would be moved');
+    expect(lines.filter((line) => line.includes('left'))).toEqual([
+      expect.stringMatching(/^emails: 1 would be left at the source, with a payload/),
+      expect.stringMatching(/^emails: 1 would be left at the source, dead/),
+    ]);
+    expect(`${stdout}${stderr}`.replaceAll('would be moved', '')).not.toMatch(/\bmoved\b/);
+  });
+
+  it('refuses what the run itself would refuse', async () => {
+    await stores.to.pause(queue, true);
+    for (const args of [[], ['--dry-run']]) {
+      const { exitCode, stderr } = await drain(...args);
+      expect(exitCode).toBe(2);
+      expect(stderr).toMatch(/^Option --to of drainJobs\(\) .* in which queue "emails" is not paused/);
+    }
   });
 });
 

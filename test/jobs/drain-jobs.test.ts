@@ -336,6 +336,34 @@ describe('a drain that is cut off', () => {
     await expect(drain(stores, { signal: stop.signal })).rejects.toBe(reason);
   });
 
+  it.each<[when: string, opened: readonly string[]]>([
+    ['open from', ['from']],
+    ['open to', ['from', 'to']],
+    ['look at to', ['from', 'to']],
+  ])('pauses nothing any more where it is told to end as it begins: %s', async (when, opened) => {
+    const stores = new TwoStores();
+    await stores.add();
+    const stop = new AbortController();
+    const reason = new Error('enough');
+    const calls: string[] = [];
+    const at = (now: string): void => {
+      if (now === when) stop.abort(reason);
+    };
+    const watched = (name: string, backend: JobBackend): JobBackend =>
+      around(backend, {
+        open: (run) => (calls.push(name), at(`open ${name}`), run()),
+        counts: (run) => (at(`look at ${name}`), run()),
+        pause: (run) => (calls.push('pause'), run()),
+        close: (run) => (calls.push(`close ${name}`), run()),
+      });
+    const [from, to] = [watched('from', stores.from), watched('to', stores.to)];
+
+    await expect(drain(stores, { from, to, signal: stop.signal })).rejects.toBe(reason);
+
+    expect(calls).toEqual([...opened, ...opened.map((name) => `close ${name}`)]);
+    expect(await stores.counts()).toMatchObject({ paused: false, ready: 1 });
+  });
+
   it('ends while it waits when it is told to', async () => {
     const stores = new TwoStores();
     await stores.add();
@@ -465,28 +493,6 @@ describe('what a drain leaves', () => {
       leftJobs: [{ id, why: 'unreadable', reason: 'its payload is not to be had: It is no job.' }],
     });
     expect(await stores.idsAt(stores.from)).toEqual([id]);
-  });
-
-  it('leaves a job that waits for something other than a time', async () => {
-    const stores = new TwoStores();
-    const parent = await stores.add({ due: { inMs: hourMs } });
-    const later = await stores.add({ due: { inMs: 1 } });
-    const from = around(stores.from, {
-      list: async (run) => {
-        const { jobs, cursor } = await run();
-        const { createdAt } = await stores.stored(parent, stores.from);
-        const listed = jobs.map((job) =>
-          job.id === parent ? Object.assign(job, { dueAt: createdAt }) : job,
-        );
-        return { jobs: listed, cursor };
-      },
-    });
-    expect(await drain(stores, { from })).toMatchObject({
-      moved: 1,
-      left: { ...nothingLeft, refused: 1 },
-      leftJobs: [{ id: parent, reason: 'it waits for something other than a time, such as its children' }],
-    });
-    expect(await stores.idsAt(stores.to)).toEqual([later]);
   });
 
   it('leaves a job that the target does not take, and moves those beside it', async () => {
@@ -721,13 +727,18 @@ describe('a drain refuses', () => {
     expect(await stores.idsAt(stores.from)).toEqual(ids);
   });
 
-  it('a queue that is paused at the target, and has done nothing', async () => {
-    const stores = new TwoStores();
-    await stores.add();
-    await stores.to.pause(queue, true);
-    await expect(drain(stores)).rejects.toThrow(`a backend in which queue "${queue}" is not paused. Resume`);
-    expect(await stores.counts()).toMatchObject({ paused: false, ready: 1 });
-  });
+  it.each([false, true])(
+    'a queue that is paused at the target, and has done nothing (dry run: %s)',
+    async (dryRun) => {
+      const stores = new TwoStores();
+      await stores.add();
+      await stores.to.pause(queue, true);
+      await expect(drain(stores, { dryRun })).rejects.toThrow(
+        `a backend in which queue "${queue}" is not paused. Resume`,
+      );
+      expect(await stores.counts()).toMatchObject({ paused: false, ready: 1 });
+    },
+  );
 
   const from = new MemoryJobBackend();
   const to = new MemoryJobBackend();
@@ -745,6 +756,14 @@ describe('a drain refuses', () => {
     ['no page size', { ...least, pageSize: 0 }, /^Option "pageSize"/],
     ['no flag', { ...least, dead: 'yes' }, /^Option "dead"/],
     ['no function', { ...least, onProgress: true }, /^Option "onProgress" .* accepted is a function/],
+    [
+      'a controller',
+      { ...least, signal: new AbortController() },
+      /^Option "signal" .* is an AbortSignal, with/,
+    ],
+    ['no signal', { ...least, signal: null }, /^Option "signal" .* is null/],
+    ['half a clock', { ...least, clock: { now: () => 0 } }, /^Option "clock" .* a Clock, with now\(\), mono/],
+    ['a time', { ...least, clock: Date.now() }, /^Option "clock"/],
     ['an unknown option', { ...least, queue }, /^Option "queue" .* one of the options from, to, queues/],
   ])('%s', async (_, options, message) => {
     const error: unknown = await drainJobs(options as DrainJobsOptions).catch((thrown: unknown) => thrown);

@@ -124,7 +124,7 @@ describe.each(kinds)('on %s', (kind) => {
   it('jobs that a scheduler has made can be removed once they have ended, and the next one cannot be cancelled', async () => {
     const from = await open();
     const plain = stores.get(kind).queue(from.queue);
-    const { id } = (await plain.upsertJobScheduler('s', { every: 1_000_000 }, { name: 'tick' }));
+    const { id } = await plain.upsertJobScheduler('s', { every: 1_000_000 }, { name: 'tick' });
     const job = await from.claimOne();
     expect(job).toMatchObject({ id, origin: 'scheduler', name: 'tick' });
     const { jobs } = await from.backend.list(from.queue, {

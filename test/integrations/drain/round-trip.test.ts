@@ -7,7 +7,6 @@ import {
 } from 'nestjs-worker';
 import { BullMqJobBackend } from 'nestjs-worker/bullmq';
 import { RedisJobBackend } from 'nestjs-worker/redis';
-import { FlowProducer, Queue } from 'bullmq';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { JobBackendHost, NewJob } from '../../../lib/jobs/index.js';
 import { jsonCodec, msgpackCodec, type PayloadCodec } from '../../../lib/jobs/payload-codec.js';
@@ -102,14 +101,6 @@ async function jobsAt(store: Store, queue: string): Promise<Map<string, StoredJo
     }
     return found;
   });
-}
-
-async function produce(names: readonly string[], add: (queue: Queue) => Promise<unknown>): Promise<void> {
-  for (const name of names) {
-    const queue = new Queue(name, { connection: { url: redis.url } });
-    await add(queue);
-    await queue.close();
-  }
 }
 
 async function expectAllAt(store: Store): Promise<void> {
@@ -246,33 +237,6 @@ describe('from Redis to BullMQ, to PostgreSQL and back', () => {
 
     await expectAllAt('redis');
     expect((await jobsAt('postgres', mails)).size).toBe(0);
-  });
-
-  it('moves what a plain producer of BullMQ has enqueued, and says what it cannot move', async () => {
-    const queues = ['plain-a', 'plain-b'];
-    // By its own count, both jobs have the id 1.
-    await produce(queues, (queue) => queue.add('welcome', { from: queue.name }));
-    // BullMQ alone deletes the job that its scheduler has made.
-    await produce(['nightly'], (queue) => queue.upsertJobScheduler('nightly', { every: 3_600_000 }));
-
-    const [first, second] = await drain('bullmq', 'redis', { queues });
-    expect(first).toEqual({ ...all, queue: 'plain-a', moved: 1 });
-    expect(second).toMatchObject({ moved: 0, left: { ...left, refused: 1 }, leftJobs: [{ id: '1' }] });
-    const [third] = await drain('bullmq', 'postgres', { queues: ['plain-b'] });
-    expect(third).toEqual({ ...all, queue: 'plain-b', moved: 1 });
-    const moved = (await jobsAt('postgres', 'plain-b')).get('1')!;
-    expect([moved.name, jsonCodec.decode(moved.payload)]).toEqual(['welcome', { from: 'plain-b' }]);
-
-    const [scheduler] = await drain('bullmq', 'postgres', { queues: ['nightly'] });
-    expect(scheduler!.left.undeleted + scheduler!.left.late).toBe(1);
-
-    // A parent is not to be run before its children.
-    const flow = new FlowProducer({ connection: { url: redis.url } });
-    const children = [{ name: 'child', queueName: 'children' }];
-    await flow.add({ name: 'parent', queueName: 'parents', opts: { jobId: 'parent' }, children });
-    await flow.close();
-    const [parents] = await drain('bullmq', 'postgres', { queues: ['parents'] });
-    expect(parents).toMatchObject({ moved: 0, left: { ...left, refused: 1 }, leftJobs: [{ id: 'parent' }] });
   });
 
   it.each(Object.keys(stores) as Store[])('knows that it is one store: %s', async (store) => {
