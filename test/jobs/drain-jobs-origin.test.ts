@@ -118,7 +118,7 @@ describe('a job whose id was counted', () => {
     expect(await stores.idsAt(stores.to)).toEqual(
       expect.arrayContaining(['1', ...['bull-emails-1', 'bull-emails-2', 'bullmq-emails-1'].map(dated)]),
     );
-    const [moved = ''] = (await stores.idsAt(stores.to)).filter((id) => /^bull-.*-1$/u.test(id));
+    const moved = (await stores.idsAt(stores.to)).find((id) => /^bull-.*-1$/u.test(id))!;
     expect((await stores.stored(moved)).payload).toEqual(payload);
     expect(await stores.idsAt(stores.from)).toEqual([]);
     expect(await stores.idsAt(another.from)).toEqual([]);

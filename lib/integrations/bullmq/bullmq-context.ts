@@ -1,5 +1,6 @@
 import type { ClaimedJob, JobBackendHost } from '../../jobs/index.js';
-import type { BullMqStore } from './bullmq-store.js';
+import type { BullMqStore, Held, WhichClaim } from './bullmq-store.js';
+import { readToken } from './claim-token.js';
 import type { HeldJobs } from './held-jobs.js';
 import { type JobRecord, recordOfCopy, toClaimedJob } from './job-record.js';
 import type { EndedCounts } from './ended-counts.js';
@@ -31,19 +32,31 @@ export function isAtHand(processedBy: string | undefined): boolean {
   return processedBy?.endsWith(atHandSuffix) === true;
 }
 
-/** What was stored of jobs when they were claimed: more than the contract tells. */
-const records = new WeakMap<ClaimedJob, JobRecord>();
+/** A claim of a job: what was stored of it then, and by what it was locked. */
+export interface Claim extends Held {
+  readonly record: JobRecord;
+  readonly which: WhichClaim;
+}
 
-/** A claimed job, of which `recordOf()` knows what it was made of. */
+/** Of jobs as they were given to whoever claimed them: more than the contract tells. */
+const claims = new WeakMap<ClaimedJob, Claim>();
+
+/** A claimed job, of which `claimOf()` knows what it was made of. */
 export function claimedJob(queue: string, record: JobRecord, lock: string, leaseMs: number): ClaimedJob {
   const job = toClaimedJob(queue, record, lock, leaseMs);
-  records.set(job, record);
+  const which = { claim: record.claims, startedAt: job.claimedAt };
+  claims.set(job, { id: record.id, lock, record, which });
   return job;
 }
 
-/** What was stored of a job when it was claimed; as far as the job itself tells, where somebody has made a copy of it. */
-export function recordOf(job: ClaimedJob): JobRecord {
-  return records.get(job) ?? recordOfCopy(job);
+/** As far as the job itself tells, where somebody has made a copy of it; `undefined` where its token is none. */
+export function claimOf(job: ClaimedJob): Claim | undefined {
+  const known = claims.get(job);
+  if (known !== undefined) return known;
+  const token = readToken(job.token);
+  if (token === undefined) return undefined;
+  const record = recordOfCopy(job, token);
+  return { id: record.id, lock: token.lock, record, which: { claim: token.claim, startedAt: job.claimedAt } };
 }
 
 /** The code of an error of BullMQ; `undefined` for any other. */

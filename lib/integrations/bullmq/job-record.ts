@@ -10,7 +10,7 @@ import {
   type StoredJob,
 } from '../../jobs/index.js';
 import { bytesOf, type KeepsText } from './json-bytes.js';
-import { readToken, writeToken } from './claim-token.js';
+import { type ClaimToken, writeToken } from './claim-token.js';
 import { storableJson } from './storable-text.js';
 import { fromStoredId, isCounted, toStoredId } from './stored-id.js';
 import { fromDeduplicationId, toDeduplicationId } from './unique-key.js';
@@ -188,36 +188,39 @@ export function stateOf(record: JobRecord, now: number): JobState {
   }
 }
 
+type Writable<Type> = { -readonly [Key in keyof Type]: Type[Key] };
+
 /** What the contract tells of a job. */
 export function toStoredJob(queue: string, record: JobRecord, now: number): StoredJob {
   const mark = cancelledMark(record);
-  const state = stateOf(record, now);
-  const lastError = mark?.error ?? lastErrorOf(record);
-  const { own, deduplicationId, progress } = record;
-  const origin = originOf(record);
-  return {
+  const { own, deduplicationId, finishedOn, progress } = record;
+  const job: Writable<StoredJob> = {
     id: fromStoredId(record.id),
     queue,
     name: record.name === noName ? '' : record.name,
-    state,
+    state: stateOf(record, now),
     payload: own.empty === true ? undefined : bytesOf(record.data),
-    ...(own.headers !== undefined && { headers: own.headers }),
     priority: fromBullPriority(record.priority),
-    ...(deduplicationId !== undefined && { uniqueKey: fromDeduplicationId(deduplicationId) }),
-    ...(own.limitKey !== undefined && { limitKey: own.limitKey }),
     createdAt: record.timestamp,
     dueAt: dueAtOf(record),
     failures: failuresOf(record),
     deaths: deathsOf(record, now),
-    ...(lastError !== undefined && { lastError }),
     history: historyOf(record, mark?.attempt),
-    ...(progress !== undefined && { progress: bytesOf(progress) }),
-    ...(state === 'active' && { leaseEndsAt: record.lockEndsAt }),
-    ...(record.finishedOn !== undefined && { endedAt: record.finishedOn }),
-    ...(state === 'completed' && hasResult(record) && { result: bytesOf(record.returnValue!) }),
-    ...(state === 'dead' && { cause: record.state?.cause ?? 'exhausted' }),
-    ...(origin !== undefined && { origin }),
   };
+  // Few have these.
+  const lastError = mark?.error ?? lastErrorOf(record);
+  const origin = originOf(record);
+  if (own.headers !== undefined) job.headers = own.headers;
+  if (deduplicationId !== undefined) job.uniqueKey = fromDeduplicationId(deduplicationId);
+  if (own.limitKey !== undefined) job.limitKey = own.limitKey;
+  if (lastError !== undefined) job.lastError = lastError;
+  if (progress !== undefined) job.progress = bytesOf(progress);
+  if (job.state === 'active') job.leaseEndsAt = record.lockEndsAt;
+  if (finishedOn !== undefined) job.endedAt = finishedOn;
+  if (job.state === 'completed' && hasResult(record)) job.result = bytesOf(record.returnValue!);
+  if (job.state === 'dead') job.cause = record.state?.cause ?? 'exhausted';
+  if (origin !== undefined) job.origin = origin;
+  return job;
 }
 
 function originOf({ id, at, origin }: JobRecord): JobOrigin | undefined {
@@ -231,8 +234,16 @@ export function toClaimedJob(queue: string, record: JobRecord, lock: string, lea
   const claimedAt = record.processedOn ?? Date.now();
   const leaseEndsAt = claimedAt + leaseMs;
   const job = toStoredJob(queue, { ...record, lockEndsAt: leaseEndsAt }, claimedAt);
-  const token = writeToken({ lock, claim: record.claims, made: record.made });
-  return { ...job, state: 'active', token, claimedAt, leaseEndsAt };
+  return {
+    ...job,
+    state: 'active',
+    // Few ask for it.
+    get token(): string {
+      return writeToken({ lock, claim: record.claims, made: record.made });
+    },
+    claimedAt,
+    leaseEndsAt,
+  };
 }
 
 export function failuresOf({ at, state, made }: Pick<JobRecord, 'at' | 'state' | 'made'>): number {
@@ -263,6 +274,7 @@ function deathsSoFar({ deaths, claims }: JobRecord): readonly Death[] {
 }
 
 function deathsOf(record: JobRecord, now: number): number {
+  if (record.deaths.length === 0) return 0;
   const since = forgivenAtOf(record) ?? 0;
   const times = deathsSoFar(record).filter(({ lost, endedAt }) => lost !== true && endedAt > since);
   return countedDeaths(
@@ -334,8 +346,7 @@ export function recordOfClaim([json, id]: NextJob): JobRecord | undefined {
 }
 
 /** The record of a claimed job, from what the contract tells of it. */
-export function recordOfCopy(job: ClaimedJob): JobRecord {
-  const { claim, made } = readToken(job.token) ?? { claim: 0, made: 0 };
+export function recordOfCopy(job: ClaimedJob, { claim, made }: ClaimToken): JobRecord {
   const { failures, dueAt, lastError, history } = job;
   return {
     id: toStoredId(job.id),

@@ -164,8 +164,9 @@ export class QueueClaims {
       for (const { next, lock } of given) {
         const record = recordOfClaim(next);
         if (record === undefined) continue;
-        const isToRun = await this.#isToRun(calls, record, next[0]?.deferredFailure, lock);
-        if (isToRun) taken.push({ record, lock });
+        const failure = next[0]?.deferredFailure;
+        if (failure) await this.#giveUp(calls, record, failure, lock);
+        else taken.push({ record, lock });
       }
       return await this.#claimedOf(taken, leaseMs);
     } catch {
@@ -192,7 +193,8 @@ export class QueueClaims {
     if (taken.length > 0) this.noteLease(Date.now() + leaseMs);
     const byId = new Map(stored.map((record) => [record?.id, record]));
     return taken.map(({ record, lock }) => {
-      const all: JobRecord = { ...(byId.get(record.id) ?? record), ...ofClaim(record) };
+      const more = byId.get(record.id);
+      const all: JobRecord = more === undefined ? record : { ...more, ...ofClaim(record) };
       const job = claimedJob(this.#queue, all, lock, leaseMs);
       held.hold(this.#queue, { id: record.id, lock });
       return job;
@@ -236,9 +238,10 @@ export class QueueClaims {
         continue;
       }
       const lock = locks[index]!;
+      const failed = next[0]?.deferredFailure;
       // One that cannot be ended now is so when its lease is over.
-      const isToRun = await this.#isToRun(calls, record, next[0]?.deferredFailure, lock).catch(() => false);
-      if (isToRun) taken.push({ record, lock });
+      if (failed) await this.#giveUp(calls, record, failed, lock).catch(() => {});
+      else taken.push({ record, lock });
     }
     if (taken.length > 1 && store.inTurn !== undefined) {
       const claimed = taken.map(({ record }) => record.id);
@@ -249,17 +252,10 @@ export class QueueClaims {
     return { taken, nextDueAt, failure, isEmpty };
   }
 
-  /** One that BullMQ has given up on, such as by a worker of its own, is dead; others are to be run. */
-  async #isToRun(
-    calls: IQueueBackend,
-    { id, opts }: JobRecord,
-    failure: string | undefined,
-    lock: string,
-  ): Promise<boolean> {
-    if (!failure) return true;
+  /** One that BullMQ has given up on, such as by a worker of its own, is dead. */
+  async #giveUp(calls: IQueueBackend, { id, opts }: JobRecord, failure: string, lock: string): Promise<void> {
     const job = { id, opts } as Parameters<IQueueBackend['moveToFailed']>[0];
     await calls.moveToFailed(job, failure, false, lock, false, { failedReason: failure });
-    return false;
   }
 
   /** Puts back jobs whose lease is over. */

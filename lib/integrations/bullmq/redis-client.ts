@@ -18,9 +18,9 @@ function required(commandTimeoutMs: number | undefined) {
     lazyConnect: true,
     disconnectTimeout: 200,
     ...(commandTimeoutMs !== undefined && { connectTimeout: commandTimeoutMs }),
-    commandTimeout: commandTimeoutMs,
-    // One that does not answer is given up, and made anew: it may be dead, and nobody was told.
+    // One that does not answer is given up, and made anew: it may be dead, and nobody was told. No timer for each command.
     socketTimeout: commandTimeoutMs,
+    commandTimeout: undefined,
   };
 }
 

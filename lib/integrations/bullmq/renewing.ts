@@ -1,7 +1,6 @@
 import type { IQueueBackend } from 'bullmq';
 import type { ClaimedJob, Extension } from '../../jobs/index.js';
-import { type BullMqContext, isAtHand, recordOf } from './bullmq-context.js';
-import { readToken } from './claim-token.js';
+import { type BullMqContext, claimOf, isAtHand } from './bullmq-context.js';
 import { keepsParsed, valueOf } from './json-bytes.js';
 import type { QueueClaims } from './queue-claims.js';
 
@@ -39,24 +38,23 @@ export class JobRenewing {
   ): Promise<void> {
     const { store, held } = this.#context;
     const renewals = indexes.flatMap((index) => {
-      const { job } = extensions[index]!;
-      const token = readToken(job.token);
-      answers[index] = token !== undefined;
-      return token === undefined ? [] : [{ index, token, id: recordOf(job).id }];
+      const claim = claimOf(extensions[index]!.job);
+      answers[index] = claim !== undefined;
+      return claim === undefined ? [] : [{ index, claim }];
     });
     if (renewals.length === 0) return;
-    const ids = renewals.map(({ id }) => id);
-    const locks = renewals.map(({ token }) => token.lock);
+    const ids = renewals.map(({ claim }) => claim.id);
+    const locks = renewals.map(({ claim }) => claim.lock);
     const lost = new Set(await store.calls(queue).extendLocks(ids, locks, leaseMs));
     await Promise.all(
-      renewals.map(async ({ index, token: { lock, claim }, id }) => {
+      renewals.map(async ({ index, claim }) => {
+        const { id, which } = claim;
         if (!lost.has(id)) return;
-        const which = { claim, startedAt: extensions[index]!.job.claimedAt };
-        const isHeld = await store.lockAgain(queue, { id, lock }, which, leaseMs);
+        const isHeld = await store.lockAgain(queue, claim, which, leaseMs);
         answers[index] = isHeld;
         // Whoever said that it was lost does not look at it any more.
-        if (isHeld) return held.hold(queue, { id, lock });
-        held.letGo(queue, { id, lock });
+        if (isHeld) return held.hold(queue, claim);
+        held.letGo(queue, claim);
         await store.noteAlive(queue, id, which);
       }),
     );
@@ -65,8 +63,10 @@ export class JobRenewing {
   /** Those of them that were to be at hand are to be started now, or may have been. */
   async start(queue: string, jobs: readonly ClaimedJob[]): Promise<void> {
     const { store, processedBy } = this.#context;
-    const atHand = jobs.map((job) => recordOf(job)).filter((record) => isAtHand(record.processedBy));
-    const ids = atHand.map(({ id }) => id);
+    const ids = jobs.flatMap((job) => {
+      const record = claimOf(job)?.record;
+      return isAtHand(record?.processedBy) ? [record!.id] : [];
+    });
     if (ids.length > 0) await store.noteStarted(queue, ids, processedBy);
   }
 
@@ -75,11 +75,12 @@ export class JobRenewing {
     const calls = store.calls(queue);
     await Promise.all(
       extensions.map(async ({ job, progress }) => {
-        if (progress === undefined) return;
+        const claim = claimOf(job);
+        if (progress === undefined || claim === undefined) return;
         const value = valueOf(progress, keepsParsed(this.#context.store.keepsText)) as Parameters<
           IQueueBackend['updateProgress']
         >[1];
-        await calls.updateProgress(recordOf(job).id, value);
+        await calls.updateProgress(claim.id, value);
       }),
     );
   }

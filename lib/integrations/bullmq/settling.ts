@@ -6,10 +6,9 @@ import {
   bullCodeOf,
   noLockCode,
   notHeldCodes,
-  recordOf,
+  claimOf,
   waitingForOthersCodes,
 } from './bullmq-context.js';
-import { readToken } from './claim-token.js';
 import { cancelledValue, failuresOf, type JobRecord, type NextJob, type OwnState } from './job-record.js';
 import { keepsParsed, valueOf } from './json-bytes.js';
 import type { QueueClaims } from './queue-claims.js';
@@ -132,19 +131,14 @@ export class JobSettling {
   ): Promise<Settled | undefined> {
     const { store, held } = this.#context;
     const { job } = settlement;
-    const token = readToken(job.token);
-    if (token === undefined) return undefined;
-    const { lock } = token;
-    const which = { claim: token.claim, startedAt: job.claimedAt };
-    const record = recordOf(job);
+    const claim = claimOf(job);
+    if (claim === undefined) return undefined;
+    const { record, lock, which } = claim;
     const settling: Settling = { queue, job, record, lock, calls, takesNext };
-    held.letGo(queue, { id: record.id, lock });
+    held.letGo(queue, claim);
     let settled = await this.#tryTo(settling, settlement);
     // Its lease may be over, and nobody has the job yet.
-    if (
-      typeof settled === 'number' &&
-      (await store.lockAgain(queue, { id: record.id, lock }, which, settleLockMs))
-    ) {
+    if (typeof settled === 'number' && (await store.lockAgain(queue, claim, which, settleLockMs))) {
       settled = await this.#tryTo(settling, settlement);
     }
     if (typeof settled === 'number') {
@@ -153,7 +147,7 @@ export class JobSettling {
     }
     this.#count(queue, settlement);
     // At worst it is held until its time is over.
-    await this.#freeKey(settling, settlement).catch(() => {});
+    if (record.own.keyTtlMs !== undefined) await this.#freeKey(settling, settlement).catch(() => {});
     return settled;
   }
 
@@ -286,8 +280,8 @@ export class JobSettling {
 
   /** BullMQ goes on holding a key that was to be held for a time, although its job has ended. */
   async #freeKey({ queue, record }: Settling, { kind }: Settlement): Promise<void> {
-    const { deduplicationId, own, id } = record;
-    if (own.keyTtlMs === undefined || deduplicationId === undefined) return;
+    const { deduplicationId, id } = record;
+    if (deduplicationId === undefined) return;
     if (kind === 'scheduled' || kind === 'released') return;
     await this.#context.store.calls(queue).removeDeduplicationKey(deduplicationId, id);
   }

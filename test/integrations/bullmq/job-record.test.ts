@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import type { JobJson } from 'bullmq';
+import { readToken } from '../../../lib/integrations/bullmq/claim-token.js';
 import { describe, expect, it } from 'vitest';
 import {
   type BullState,
@@ -325,7 +326,8 @@ describe('a claimed job', () => {
   it('of which somebody has made a copy is settled as it was', () => {
     const options = { 'nestjs-worker': { state: state({ failures: 1, made: 2 }), deaths: [death()] } };
     const original = recordOfClaim([json({ opts: options as JobJson['opts'], deduplicationId: 'k' }), '~5'])!;
-    const copy = recordOfCopy(structuredClone(toClaimedJob('mail', original, 'lock', 5_000)));
+    const clone = structuredClone(toClaimedJob('mail', original, 'lock', 5_000));
+    const copy = recordOfCopy(clone, readToken(clone.token)!);
     for (const field of ['id', 'name', 'made', 'claims', 'timestamp', 'deduplicationId', 'at'] as const) {
       expect([field, copy[field]]).toEqual([field, original[field]]);
     }
