@@ -37,12 +37,11 @@ export default defineConfig({
           'test/package/consumers/**',
           ...(name === 'unit' ? special.map((folder) => `test/${folder}/**`) : []),
         ],
-        // Those that hold the time in their hands, or mostly wait for it, may share the machine. Of the others one runs at a
-        // time on two cores, and installing and compiling whole projects would take the time from tests that watch the clock.
-        ...(['unit', 'conformance'].includes(name) && {
-          maxWorkers: Math.max(2, availableParallelism() - 1),
-        }),
-        sequence: { groupOrder: { unit: 0, conformance: 1, package: 3 }[name] ?? 2 },
+        // Those that hold the time in their hands, or mostly wait for it, may share the machine, and so may those that install
+        // and compile whole projects, which would take the time from tests that watch the clock: of these one runs at a time
+        // on two cores.
+        ...(name !== 'e2e' && { maxWorkers: Math.max(2, availableParallelism() - 1) }),
+        sequence: { groupOrder: { unit: 0, conformance: 1, e2e: 2 }[name] ?? 3 },
       },
     })),
   },

@@ -61,13 +61,15 @@ function measurementsOf({ peers, jobs: many }, at) {
 function shortMeasurementsOf(store, at) {
   const base = { contender: 'ours', at, jobs: 300 };
   return {
-    ...(store === 'PostgreSQL' && {
-      [`${ours}; bulk`]: ['bulk', base],
-      [`${ours}; pickup`]: ['pickup', { ...base, jobs: 20 }],
-    }),
+    // Each kind of measurement once: that they can be made is what the short form shows.
+    ...(store === 'PostgreSQL'
+      ? {
+          [`${ours}; bulk`]: ['bulk', base],
+          [`${ours}; pickup`]: ['pickup', { ...base, jobs: 20 }],
+          [`${ours}; account 100`]: ['account', { ...base, concurrency: 100 }],
+        }
+      : { [`${plain}; process 100`]: ['process', { ...base, contender: 'bull', concurrency: 100 }] }),
     [`${ours}; process 100`]: ['process', { ...base, concurrency: 100 }],
-    [`${plain}; process 100`]: ['process', { ...base, contender: 'bull', concurrency: 100 }],
-    [`${ours}; account 100`]: ['account', { ...base, concurrency: 100 }],
   };
 }
 

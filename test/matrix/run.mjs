@@ -100,7 +100,7 @@ function prepareNest11() {
  */
 function filesWithNest(folder) {
   const elsewhere =
-    /^(?:package|integrations.(?:redis|bullmq|drain)|e2e.(?:dashboard|prometheus|sample-app-jobs|http.fuzz))/;
+    /^(?:package|integrations.(?:redis|bullmq|drain)|e2e.(?:dashboard|jobs.bullmq|prometheus|sample-app-jobs|http.fuzz))/;
   const inTest = (name) => join('test', name);
   return readdirSync(join(folder, 'test'), { recursive: true })
     .filter((name) => name.endsWith('.test.ts') && !elsewhere.test(name))
